@@ -1,0 +1,9 @@
+"""Edge: api."""
+
+from __future__ import annotations
+
+from flask import Flask
+
+
+def register(app: Flask) -> None:
+    """Add the routes of this edge."""

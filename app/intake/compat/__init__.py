@@ -1,0 +1,1 @@
+"""The URL shapes of our peers, one file each."""

@@ -1,0 +1,1 @@
+"""Where the rules meet Flask, the database's transactions, Redis and threads."""
