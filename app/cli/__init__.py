@@ -1,4 +1,4 @@
-"""The commands of `flask`."""
+"""The commands of `flask`: one file per family."""
 
 from __future__ import annotations
 
