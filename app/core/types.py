@@ -70,7 +70,10 @@ class Reason(StrEnum):
     STEP_REACHED = "step_reached"
     BY_PERSON = "by_person"
     BY_SOURCE = "by_source"
+    SNOOZED = "snoozed"
     SNOOZE_ENDED = "snooze_ended"
+    ALREADY_RESOLVED = "already_resolved"
+    UNCHANGED = "unchanged"
 
 
 class ActorKind(StrEnum):

@@ -29,7 +29,8 @@ Mode = Literal["read", "write"]
 T = TypeVar("T")
 P = ParamSpec("P")
 TRIES = 3
-_RETRY_SQLSTATES = frozenset({"40P01", "40001", "55P03"})  # deadlock, serialization failure, lock not available
+_RETRY_SQLSTATES = frozenset({"40P01", "40001", "55P03", "23505"})
+"""Deadlock, serialization failure, lock not available, and a unique key that another transaction took meanwhile."""
 _mode: ContextVar[Mode] = ContextVar("tocsin_transaction_mode", default="write")
 
 
