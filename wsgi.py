@@ -1,5 +1,19 @@
 """The WSGI application: `application`."""
 
-from app import create_app
+import os
+import sys
+from multiprocessing import parent_process
 
-application = create_app()
+from app import create_app
+from app.hub.unix import die_with_parent
+from app.settings import BadSettingError
+
+_parent = parent_process()
+if _parent is not None and _parent.pid and "TOCSIN_HUB" in os.environ:
+    die_with_parent(_parent.pid)  # a web worker of the hub: when the hub is killed, its server is, and so is this
+
+try:
+    application = create_app()
+except BadSettingError as error:
+    sys.stderr.write(f"tocsin: {error}\n")
+    raise SystemExit(2) from None

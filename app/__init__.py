@@ -8,9 +8,10 @@ from flask import Flask
 
 from app import settings as settings_module
 from app.core.clock import Clock, SystemClock
+from app.core.version import VERSION
 from app.settings import Settings
 
-__version__ = "0.1.0"
+__version__ = VERSION
 ROOT = Path(__file__).resolve().parent.parent
 
 

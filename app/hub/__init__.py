@@ -1,0 +1,1 @@
+"""The supervisor of `make run`: one program that starts Tocsin's processes, keeps them alive and leaves none behind."""
