@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from email.message import EmailMessage
 from enum import StrEnum
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from app.core.errors import NotUnderstood
 
@@ -46,6 +47,8 @@ class Reason(StrEnum):
     ACKNOWLEDGED = "acknowledged"
     ALREADY_ACKNOWLEDGED = "already_acknowledged"
     NOTHING_OPEN = "nothing_open"
+    NOT_FOUND = "not_found"
+    AWAY = "away"
     STALE = "stale"
     UNRECOGNISED = "unrecognised"
     IGNORED = "ignored"
@@ -74,6 +77,9 @@ class Reason(StrEnum):
     SNOOZE_ENDED = "snooze_ended"
     ALREADY_RESOLVED = "already_resolved"
     UNCHANGED = "unchanged"
+    REFUSED = "refused"
+    GAVE_UP = "gave_up"
+    BATCH = "batch"
 
 
 class ActorKind(StrEnum):
@@ -259,6 +265,18 @@ class Sent:
         return cls("refused", detail[:500], status)
 
 
+class Http(Protocol):
+    """The one way to the outside that a channel is handed: guarded, bounded in time and size, without secrets in its answers."""
+
+    def deliver(self, method: str, url: str, *, headers: Mapping[str, str], body: bytes, secrets: Sequence[str] = ()) -> Sent:
+        """Make a request and judge the answer; never raises for what the other side does."""
+        ...
+
+    def mail(self, message: EmailMessage, to: str) -> Sent:
+        """Hand a mail to the configured server."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Channel:
     """A way out: one file in `app/channels`."""
@@ -267,7 +285,7 @@ class Channel:
     title: str
     fields: tuple[Option, ...]
     """The parts of an address; the first is what a plain string means."""
-    send: Callable[[Message, Mapping[str, str], Any], Sent]
+    send: Callable[[Message, Mapping[str, str], Http], Sent]
     """`send(message, address, http)`; never raises for what the other side does."""
     check: Callable[[Mapping[str, str]], None] | None = None
     """Raises Invalid when an address cannot be right."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, and_, or_, select
 from sqlalchemy.orm import Session, joinedload, selectinload
 
-from app.core.errors import Forbidden
+from app.core.errors import Forbidden, NotFound
 from app.core.keys import Vault
 from app.core.types import Severity
 from app.domain.facts import IntegrationFacts, KeyFacts, PolicyFacts, Principal, RouteFacts, ServiceFacts
@@ -100,10 +100,27 @@ def integration_by_id(session: Session, vault: Vault, integration_id: int) -> In
     return _integration(session, vault, Integration.id == integration_id)
 
 
-def builtin_integration_of(session: Session, vault: Vault, service_id: int) -> IntegrationFacts | None:
+def find_service(session: Session, ref: str) -> Service:
+    """The living service of a PagerDuty id, public id, `svc_` and public id, or UUID.
+
+    Raises:
+        NotFound: there is none.
+    """
+    service = session.scalars(select(Service).where(_names_service(ref)).order_by(Service.pagerduty_id.is_(None)).limit(1)).one_or_none()
+    if service is None:
+        raise NotFound(f"There is no service {ref}.")
+    return service
+
+
+def builtin_integration_of(session: Session, vault: Vault, service_ref: str) -> IntegrationFacts | None:
     """The "API" integration of a service, when it has been made."""
-    found = select(Integration.id).where(Integration.service_id == service_id, Integration.is_builtin, Integration.archived_at.is_(None)).limit(1)
+    found = select(Integration.id).join(Service).where(_names_service(service_ref), Integration.is_builtin, Integration.archived_at.is_(None)).limit(1)
     return _integration(session, vault, Integration.id == found.scalar_subquery())
+
+
+def _names_service(ref: str) -> ColumnElement[bool]:
+    plain = ref.removeprefix("svc_")
+    return and_(Service.archived_at.is_(None), or_(Service.pagerduty_id == ref, Service.public_id == plain, Service.uuid == plain.lower()))
 
 
 def principal_by_token(session: Session, token_hash: str) -> Principal | None:

@@ -119,7 +119,7 @@ class ReceiptEvent(Base):
 
 
 class UnknownKeyRequest(Base):
-    """A request whose key nobody knows; the last 200 are kept, the count is in meta."""
+    """A request whose key nobody knows.  The last 200 rows are kept; ids are never reused, so the newest is the count."""
 
     __tablename__ = "unknown_key_requests"
     id: Mapped[int] = mapped_column(primary_key=True)

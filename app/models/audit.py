@@ -18,7 +18,6 @@ class Meta(Base):
     id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     config_version: Mapped[int] = mapped_column(default=1)
     """Raised by every change of the catalog; accepting starts from it."""
-    unknown_key_count: Mapped[int] = mapped_column(default=0)
 
 
 class AuditEntry(Base):

@@ -49,6 +49,8 @@ class Delivery(Base):
     lease_until: Mapped[datetime | None] = mapped_column(UTCDateTime)
     leased_by: Mapped[str | None] = mapped_column(String(32))
     """Boot id of the process that holds the lease."""
+    lane: Mapped[str] = mapped_column(String(64), default="")
+    """Channel and host: so many sends at once at most, so that one that hangs holds up no other."""
     ordering_key: Mapped[str | None] = mapped_column(String(64))
     bundle_id: Mapped[str | None] = mapped_column(String(32))
     link_token_hash: Mapped[str | None] = mapped_column(String(64), index=True)

@@ -8,6 +8,8 @@ from typing import Any, TypeVar
 
 from sqlalchemy.orm import Session
 
+from app.core.clock import Clock
+from app.core.errors import NotFound
 from app.core.keys import Vault
 from app.domain import access
 from app.domain.facts import IntegrationFacts, Principal
@@ -28,9 +30,10 @@ class _Generation:
 class ConfigCache:
     """Facts by key; a look-up that finds nothing is never kept, so a key works from the moment that it exists."""
 
-    def __init__(self, vault: Vault) -> None:
+    def __init__(self, vault: Vault, clock: Clock) -> None:
         """Start empty."""
         self._vault = vault
+        self._clock = clock
         self._generation = _Generation(-1)
 
     def by_key(self, key_hash: str) -> IntegrationFacts | None:
@@ -44,6 +47,23 @@ class ConfigCache:
     def by_id(self, integration_id: int) -> IntegrationFacts | None:
         """The integration with this row id."""
         return self._get("id", integration_id, lambda session: access.integration_by_id(session, self._vault, integration_id))
+
+    def builtin_of(self, service_ref: str) -> IntegrationFacts | None:
+        """The "API" integration of the service of a public id, `svc_…` or UUID, made on first use; None: no such service."""
+        found = self._builtin(service_ref)
+        if found is not None:
+            return found
+        from app.domain import catalog  # TEMPORARY
+
+        now = self._clock.now()
+        try:
+            transactions.run(lambda session: catalog.builtin_integration(session, self._vault, access.find_service(session, service_ref), now=now))
+        except NotFound:
+            return None
+        return self._builtin(service_ref)
+
+    def _builtin(self, service_ref: str) -> IntegrationFacts | None:
+        return self._get("service", service_ref, lambda session: access.builtin_integration_of(session, self._vault, service_ref))
 
     def principal(self, token_hash: str) -> Principal | None:
         """The owner of an API token."""

@@ -13,8 +13,10 @@ from app.core.clock import Clock
 from app.core.keys import Vault
 from app.settings import Settings
 from app.wiring import transactions
+from app.wiring.acceptor import Acceptor
 from app.wiring.cache import ConfigCache
 from app.wiring.extensions import db
+from app.wiring.limiter import Limiter
 from app.wiring.locks import WriteLock
 from app.wiring.queue import Knock
 
@@ -28,6 +30,8 @@ class Runtime:
     vault: Vault
     cache: ConfigCache
     knock: Knock
+    acceptor: Acceptor
+    limiter: Limiter
     write_lock: WriteLock | None
     """SQLite's; None on PostgreSQL."""
     boot_id: str = field(default_factory=lambda: secrets.token_hex(8))
@@ -35,6 +39,10 @@ class Runtime:
     def now(self) -> datetime:
         """The present moment by the installed clock."""
         return self.clock.now()
+
+    def close(self) -> None:
+        """End the threads and connections that this process opened on its own."""
+        self.acceptor.dispose()
 
     @property
     def engine(self) -> Engine:
@@ -49,7 +57,16 @@ def install(app: Flask, settings: Settings, clock: Clock) -> None:
         if settings.is_sqlite:
             write_lock = transactions.prepare_sqlite(db.engine)
     vault = Vault(settings.secret_key, settings.secret_key_old)
-    app.extensions["tocsin"] = Runtime(settings, clock, vault, ConfigCache(vault), Knock(settings), write_lock)
+    app.extensions["tocsin"] = Runtime(
+        settings=settings,
+        clock=clock,
+        vault=vault,
+        cache=ConfigCache(vault, clock),
+        knock=Knock(settings),
+        acceptor=Acceptor(settings, write_lock),
+        limiter=Limiter(settings),
+        write_lock=write_lock,
+    )
 
 
 def runtime() -> Runtime:

@@ -49,7 +49,6 @@ def upgrade() -> None:
         "meta",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=False, nullable=False),
         sa.Column("config_version", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
-        sa.Column("unknown_key_count", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_meta")),
     )
     op.create_table(
@@ -723,6 +722,7 @@ def upgrade() -> None:
         sa.Column("lease_token", sa.String(length=32), nullable=True),
         sa.Column("lease_until", UTCDateTime(timezone=True), nullable=True),
         sa.Column("leased_by", sa.String(length=32), nullable=True),
+        sa.Column("lane", sa.String(length=64), nullable=False),
         sa.Column("ordering_key", sa.String(length=64), nullable=True),
         sa.Column("bundle_id", sa.String(length=32), nullable=True),
         sa.Column("link_token_hash", sa.String(length=64), nullable=True),
@@ -873,7 +873,7 @@ def upgrade() -> None:
     op.create_index(op.f("ix_webhook_responses_delivery_id"), "webhook_responses", ["delivery_id"], unique=False)
     op.create_index("ix_webhook_responses_incident_id", "webhook_responses", ["incident_id"], unique=False)
     op.create_index("ix_webhook_responses_webhook_id_id", "webhook_responses", ["webhook_id", "id"], unique=False)
-    op.execute("INSERT INTO meta (id, config_version, unknown_key_count) VALUES (1, 1, 0)")
+    op.execute("INSERT INTO meta (id, config_version) VALUES (1, 1)")
 
 
 def downgrade() -> None:

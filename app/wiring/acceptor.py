@@ -1,0 +1,219 @@
+"""Carries plans to the database: the fast path when it fits, else the general one; answers only after the commit."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Callable
+from queue import Empty, SimpleQueue
+
+from sqlalchemy import Engine, create_engine
+from sqlalchemy.exc import DBAPIError
+
+from app.domain import accept_sql, intake
+from app.domain.plans import Outcome, Plan, PlannedEvent, StaleConfig
+from app.settings import Settings
+from app.wiring import transactions
+from app.wiring.locks import WriteLock
+
+MAX_BATCH = 64
+"""Plans that one commit carries at most."""
+MAX_TRIES = 5
+"""Times that an empty result of the fast path is run again before the general path takes over."""
+
+
+class Acceptor:
+    """Accepts plans; one per process."""
+
+    def __init__(self, settings: Settings, write_lock: WriteLock | None) -> None:
+        """Choose the fast path of the database; open nothing."""
+        self._fast: _PostgreSQL | _Committer = _Committer(settings, write_lock) if write_lock else _PostgreSQL(settings)
+
+    def accept(self, plan: Plan) -> list[Outcome]:
+        """Store the plan.
+
+        Raises:
+            StaleConfig: the catalog changed since the plan was made.
+            DatabaseAway: the database cannot be reached; nothing is promised.
+        """
+        event = plan.plain_event()
+        if event is not None:
+            outcome = self._fast.accept(plan, event)
+            if outcome is not None:
+                return [outcome]
+        return transactions.run(lambda session: intake.accept(session, plan))
+
+    def dispose(self) -> None:
+        """Close what was opened."""
+        self._fast.dispose()
+
+
+class _PostgreSQL:
+    """One statement on a connection in AUTOCOMMIT."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._engine: Engine = create_engine(settings.database_url, isolation_level="AUTOCOMMIT", **transactions.engine_options(settings))
+
+    def accept(self, plan: Plan, event: PlannedEvent) -> Outcome | None:
+        """None: let the general path look closer (it also finds out whether the catalog changed)."""
+
+        def once() -> Outcome | None:
+            with self._engine.connect() as connection:
+                for _ in range(MAX_TRIES):
+                    outcome = accept_sql.accept_postgresql(connection, plan, event)
+                    if outcome is not None:
+                        return outcome
+            return None
+
+        return transactions.retrying(once)
+
+    def dispose(self) -> None:
+        self._engine.dispose()
+
+
+class _Waiting:
+    """A plan in the queue, and the thread that waits for it."""
+
+    __slots__ = ("done", "error", "event", "outcome", "plan")
+
+    def __init__(self, plan: Plan, event: PlannedEvent) -> None:
+        self.plan = plan
+        self.event = event
+        self.outcome: Outcome | None = None
+        self.error: BaseException | None = None
+        self.done = threading.Event()
+
+
+class _Committer:
+    """One thread per process that commits what is waiting, up to 64 plans at once, under SQLite's write lock."""
+
+    def __init__(self, settings: Settings, lock: WriteLock) -> None:
+        self._path = settings.database_url.partition(":///")[2]
+        self._lock = lock
+        self._queue: SimpleQueue[_Waiting | None] = SimpleQueue()
+        self._starting = threading.Lock()
+        self._thread: threading.Thread | None = None
+
+    def accept(self, plan: Plan, event: PlannedEvent) -> Outcome | None:
+        """Wait for the commit.  None: let the general path look closer."""
+        if self._thread is None:
+            self._start()
+        waiting = _Waiting(plan, event)
+        self._queue.put(waiting)
+        waiting.done.wait()
+        if waiting.error is not None:
+            raise waiting.error
+        return waiting.outcome
+
+    def dispose(self) -> None:
+        """Drain the queue and end the thread."""
+        thread, self._thread = self._thread, None
+        if thread is not None:
+            self._queue.put(None)
+            thread.join(timeout=10)
+
+    def _start(self) -> None:
+        with self._starting:
+            if self._thread is None:
+                thread = threading.Thread(target=self._work, name="committer", daemon=True)
+                thread.start()
+                self._thread = thread
+
+    def _work(self) -> None:
+        connection: sqlite3.Connection | None = None
+        while True:
+            batch, more = self._next_batch()
+            if batch:
+                try:
+                    connection = connection or self._connect()
+                    self._commit(connection, batch)
+                except Exception as error:  # noqa: BLE001 - each waiting request gets it and answers for itself; the thread must live
+                    _fail(batch, _as_away(error))
+                    connection = _close(connection)
+                finally:
+                    for waiting in batch:
+                        waiting.done.set()
+            if not more:
+                _close(connection)
+                return
+
+    def _next_batch(self) -> tuple[list[_Waiting], bool]:
+        first = self._queue.get()
+        if first is None:
+            return [], False
+        batch = [first]
+        try:
+            while len(batch) < MAX_BATCH:
+                following = self._queue.get_nowait()
+                if following is None:
+                    return batch, False
+                batch.append(following)
+        except Empty:
+            pass
+        return batch, True
+
+    def _connect(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(self._path, check_same_thread=False, timeout=10)
+        transactions.set_pragmas(connection)
+        return connection
+
+    def _commit(self, connection: sqlite3.Connection, batch: list[_Waiting]) -> None:
+        """Commit all plans at once; when one of them breaks the transaction, each on its own."""
+        try:
+            self._transact(connection, lambda cursor: _accept_all(cursor, batch))
+        except Exception:  # which plan it was shows when each is tried alone
+            if len(batch) == 1:
+                raise
+            for waiting in batch:
+                self._commit_alone(connection, waiting)
+
+    def _commit_alone(self, connection: sqlite3.Connection, waiting: _Waiting) -> None:
+        waiting.outcome = waiting.error = None
+        try:
+            self._transact(connection, lambda cursor: _accept_all(cursor, [waiting]))
+        except Exception as error:  # noqa: BLE001 - the request that waits gets it
+            _fail([waiting], _as_away(error))
+
+    def _transact(self, connection: sqlite3.Connection, work: Callable[[sqlite3.Cursor], None]) -> None:
+        with self._lock:
+            cursor = connection.cursor()
+            cursor.execute("BEGIN IMMEDIATE")
+            try:
+                work(cursor)
+                cursor.execute("COMMIT")
+            except BaseException:
+                if connection.in_transaction:
+                    cursor.execute("ROLLBACK")
+                raise
+
+
+def _accept_all(cursor: sqlite3.Cursor, batch: list[_Waiting]) -> None:
+    version = accept_sql.sqlite_config_version(cursor)
+    for waiting in batch:
+        if waiting.plan.integration.config_version != version:
+            waiting.error = StaleConfig()
+        else:
+            waiting.outcome = accept_sql.accept_sqlite(cursor, waiting.plan, waiting.event)
+
+
+def _as_away(error: Exception) -> Exception:
+    """A locked, full or missing database is a 503; refused data stays what it is."""
+    return transactions.DatabaseAway(str(error)) if isinstance(error, sqlite3.OperationalError) else error
+
+
+def _fail(batch: list[_Waiting], error: BaseException) -> None:
+    for waiting in batch:
+        waiting.outcome, waiting.error = None, error
+
+
+def _close(connection: sqlite3.Connection | None) -> None:
+    if connection is not None:
+        connection.close()
+
+
+def is_refused_data(error: Exception) -> bool:
+    """Whether the database refused the values themselves, so that trying again is no use."""
+    if isinstance(error, DBAPIError):
+        state = getattr(error.orig, "sqlstate", None) or ""
+        return state[:2] in ("22", "23", "42") or (isinstance(error.orig, sqlite3.DatabaseError) and not isinstance(error.orig, sqlite3.OperationalError))
+    return isinstance(error, sqlite3.DatabaseError | OverflowError | UnicodeError)
