@@ -66,6 +66,24 @@ def _url(value: str) -> str:
     return value.rstrip("/")
 
 
+def _database(value: str) -> str:
+    if value and not value.startswith(("sqlite:///", "postgresql://", "postgres://", "postgresql+psycopg://")):
+        raise ValueError("write sqlite:///… or postgresql://user:password@host/database")
+    return value
+
+
+def _redis(value: str) -> str:
+    if value and not value.startswith(("redis://", "rediss://", "unix://")):
+        raise ValueError("write redis://…, rediss://… or unix://…")
+    return value
+
+
+def _log_level(value: str) -> str:
+    if value.upper() not in ("DEBUG", "INFO", "WARNING", "ERROR"):
+        raise ValueError("write DEBUG, INFO, WARNING or ERROR")
+    return value.upper()
+
+
 def _tls_mode(value: str) -> str:
     if value not in ("auto", "none", "starttls", "implicit"):
         raise ValueError("write auto, none, starttls or implicit")
@@ -74,8 +92,8 @@ def _tls_mode(value: str) -> str:
 
 TABLE: tuple[Setting, ...] = (
     Setting("DATA_DIR", "./var", lambda v: Path(v).absolute(), "Folder for the SQLite database, the secret key and sockets."),
-    Setting("DATABASE_URL", "", _text, "sqlite:///… or postgresql://…; empty: SQLite in DATA_DIR."),
-    Setting("REDIS_URL", "", _text, "redis://… or unix://…; empty: the embedded Redis, or none when there is none to be had."),
+    Setting("DATABASE_URL", "", _database, "sqlite:///… or postgresql://…; empty: SQLite in DATA_DIR."),
+    Setting("REDIS_URL", "", _redis, "redis://… or unix://…; empty: the embedded Redis, or none when there is none to be had."),
     Setting("SECRET_KEY", "", _text, "Signs sessions and encrypts stored secrets; empty: made once in DATA_DIR/secret_key (0600)."),
     Setting("SECRET_KEY_OLD", "", _list, "Former secret keys, comma separated, still good for reading."),
     Setting("HOST", "127.0.0.1", _text, "Address that the web server listens on."),
@@ -100,10 +118,10 @@ TABLE: tuple[Setting, ...] = (
     Setting("RECEIPT_BODY_DAYS", "7", _count, "Days that the bodies of requests are kept."),
     Setting("RECEIPT_DAYS", "14", _count, "Days that receipts are kept."),
     Setting("RECEIPT_ROWS", "200000", _count, "Receipts kept at most."),
-    Setting("LOG_LEVEL", "INFO", _text, "DEBUG, INFO, WARNING or ERROR."),
+    Setting("LOG_LEVEL", "INFO", _log_level, "DEBUG, INFO, WARNING or ERROR."),
 )
 
-_SECRET = frozenset({"SECRET_KEY", "SECRET_KEY_OLD", "SMTP_PASSWORD", "DATABASE_URL", "REDIS_URL"})
+SECRET_NAMES = frozenset({"SECRET_KEY", "SECRET_KEY_OLD", "SMTP_PASSWORD", "DATABASE_URL", "REDIS_URL"})
 
 
 @dataclass(frozen=True)
@@ -147,6 +165,11 @@ class Settings:
         return self.database_url.startswith("sqlite")
 
     @property
+    def keeps_secret_key(self) -> bool:
+        """Whether the secret key is the file in DATA_DIR, and not the environment's."""
+        return self.sources["SECRET_KEY"] == "default"  # noqa: S105 - a name, not a secret
+
+    @property
     def redis_socket(self) -> Path:
         """The embedded Redis's socket (a short relative path would not outlive a change of folder)."""
         return self.data_dir / "redis.sock"
@@ -167,10 +190,13 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         try:
             values[row.name.lower()] = row.check(raw)
         except ValueError as error:
-            shown = "its value" if row.name in _SECRET else repr(raw)
+            shown = "its value" if row.name in SECRET_NAMES else repr(raw)
             raise BadSettingError(f"{row.name}: {shown} cannot be used: {error}") from error
-    values["data_dir"].mkdir(parents=True, exist_ok=True)
-    values["secret_key"] = values["secret_key"] or _kept_secret(values["data_dir"] / "secret_key")
+    try:
+        values["data_dir"].mkdir(parents=True, exist_ok=True)
+        values["secret_key"] = values["secret_key"] or _kept_secret(values["data_dir"] / "secret_key")
+    except OSError as error:
+        raise BadSettingError(f"DATA_DIR: {values['data_dir']} cannot be used: {error.strerror}") from error
     values["database_url"] = _database_url(values["database_url"], values["data_dir"])
     scheme = "https" if values["tls_cert"] else "http"
     shown_host = "localhost" if values["host"] in ("0.0.0.0", "::", "127.0.0.1") else values["host"]  # noqa: S104 - compared, not bound

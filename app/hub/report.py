@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import exists, select
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
 
 from app.core.version import VERSION
 from app.models import User
@@ -51,8 +52,13 @@ def database(settings: Settings) -> str:
 
 
 def without_password(url: str) -> str:
-    """An address that may be shown."""
-    return make_url(url).render_as_string(hide_password=True) if "@" in url else url
+    """An address that may be shown: the password is starred, in the user part and in the query."""
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        return "•••"
+    starred = {name: "hidden" for name in parsed.query if "pass" in name.lower()}
+    return parsed.update_query_dict(starred).render_as_string(hide_password=True)
 
 
 def mail_address(settings: Settings) -> str:
