@@ -24,10 +24,11 @@ from app import create_app
 from app.settings import Settings, load
 from app.wiring import transactions
 from app.wiring.extensions import db
+from tests.world import World, guards
 from tests.world import databases as database_kinds
-from tests.world import guards
 from tests.world.clock import FakeClock
 from tests.world.databases import Databases
+from tests.world.receivers import HttpReceiver, MailServer
 
 guards.install()
 hypothesis.settings.register_profile("tocsin", derandomize=True, deadline=None, database=None, print_blob=True)
@@ -112,6 +113,34 @@ def close(app: Flask) -> None:
 def client(app: Flask) -> FlaskClient:
     """Asks the app over HTTP, without a socket."""
     return app.test_client()
+
+
+@pytest.fixture(scope="session")
+def _outside() -> Iterator[tuple[HttpReceiver, MailServer]]:
+    """The receivers of the whole run."""
+    receiver, mail = HttpReceiver(), MailServer()
+    yield receiver, mail
+    receiver.stop()
+    mail.stop()
+
+
+@pytest.fixture
+def world(
+    make_settings: Callable[..., Settings], environment: dict[str, str], clock: FakeClock, tmp_path: Path, _outside: tuple[HttpReceiver, MailServer]
+) -> Iterator[World]:
+    """A whole world; leaving it with an unexpected message, or with a delivery under way, fails the test."""
+    receiver, mail = _outside
+    receiver.clear()
+    mail.clear()
+    built = create_app(make_settings(SMTP_HOST="127.0.0.1", SMTP_PORT=str(mail.port), SMTP_TLS="none", **environment), clock)
+    with built.app_context():
+        made = World(built, clock, receiver, mail, tmp_path)
+        yield made
+        try:
+            made.leave()
+        finally:
+            db.session.remove()
+            close(built)
 
 
 @pytest.fixture

@@ -5,9 +5,10 @@ from __future__ import annotations
 from datetime import datetime
 
 from flask import Flask
-from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from app.models import Delivery, Incident
 
-MAX_PASSES = 100
+def run_what_is_due(app: Flask, now: datetime) -> None: ...
+
+
+def next_due(session: Session, after: datetime) -> datetime | None: ...

@@ -7,7 +7,6 @@ import email.policy
 import json
 import threading
 from collections import defaultdict
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from email.message import EmailMessage
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -66,7 +65,7 @@ class HttpReceiver:
                 self.end_headers()
                 self.wfile.write(payload)
 
-            do_GET = do_PUT = do_DELETE = do_POST
+            do_GET = do_PUT = do_DELETE = do_POST  # noqa: N815 - http.server's names
 
             def log_message(self, *_args: Any) -> None:
                 """Say nothing."""
@@ -106,6 +105,14 @@ class HttpReceiver:
         return answer
 
 
+class _OnFreePort(Controller):
+    """Listens on a port that the kernel chooses."""
+
+    def _trigger_server(self) -> None:
+        self.port = self.server.sockets[0].getsockname()[1]
+        super()._trigger_server()
+
+
 class MailServer:
     """A real SMTP server; what was sent to ann@example.com is in `pages["ann@example.com"]`."""
 
@@ -113,16 +120,9 @@ class MailServer:
         self.pages: dict[str, list[Page]] = defaultdict(list)
         self.answers: list[str] = []
         """What DATA answers next, in order, such as `451 try later`; then 250."""
-        self._controller = Controller(self, hostname="127.0.0.1", port=0)
+        self._controller = _OnFreePort(self, hostname="127.0.0.1", port=0)
         self._controller.start()
-
-    @property
-    def port(self) -> int:
-        """Where it listens."""
-        server = self._controller.server
-        assert server is not None
-        port: int = server.sockets[0].getsockname()[1]  # type: ignore[attr-defined]
-        return port
+        self.port: int = self._controller.port
 
     async def handle_DATA(self, _server: SMTP, _session: Session, envelope: Envelope) -> str:  # noqa: N802 - aiosmtpd's name
         """Take a mail."""
@@ -149,6 +149,3 @@ def _page(recipient: str, message: EmailMessage) -> Page:
     text = plain.get_content() if plain is not None else ""
     subject = str(message["subject"] or "")
     return Page(recipient, f"{subject}\n{text}", {key.lower(): str(value) for key, value in message.items()}, subject=subject)
-
-
-Waiter = Callable[[], bool]
