@@ -15,9 +15,9 @@ from sqlalchemy.engine import make_url
 from app.core.keys import Vault
 from app.domain import sealed
 from app.hub import redis_server
-from app.models import Process, User
+from app.models import User
 from app.settings import Settings
-from app.wiring import transactions, vitals
+from app.wiring import processes, transactions, vitals
 from app.wiring.extensions import db
 from app.wiring.runtime import runtime
 from app.wiring.transactions import DatabaseAway
@@ -27,8 +27,6 @@ NETWORK_FILE_SYSTEMS = frozenset({"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", 
 """Where `flock` and SQLite's shared memory do not hold between machines, or not at all."""
 MOST_SKEW = 2.0
 """Seconds between our clock and the database's."""
-FRESH = 10.0
-"""Seconds since the last sign of life of a process that counts as alive."""
 
 
 def examine() -> list[Finding]:
@@ -38,7 +36,7 @@ def examine() -> list[Finding]:
     try:
         findings += [database(settings), migrations()]
         if findings[-1].level is Level.OK:
-            findings += [*processes(), secrets(settings), people()]
+            findings += [vitals.ticker(), workers(), secrets(settings), people()]
     except DatabaseAway as error:
         findings.append(Finding("database", Level.DOWN, f"cannot be reached: {error}", "Is it started? Is DATABASE_URL right?"))
     return findings
@@ -130,19 +128,13 @@ def find_redis(settings: Settings) -> Finding:
     return vitals.redis_finding()
 
 
-def processes() -> list[Finding]:
-    """Who gave a sign of life in the last seconds."""
+def workers() -> Finding:
+    """Whether any worker gave a sign of life in the last seconds."""
     now = runtime().now()
-    alive: dict[str, int] = {}
-    rows = transactions.run(lambda session: [(row.kind, row.heartbeat_at) for row in session.scalars(select(Process))], "read")
-    for kind, heartbeat_at in rows:
-        if (now - heartbeat_at).total_seconds() < FRESH:
-            alive[kind] = alive.get(kind, 0) + 1
-    worker = Finding("worker", Level.OK, f"{alive.get('worker', 0)} alive")
-    if not alive.get("worker"):
-        worker = Finding("worker", Level.DEGRADED, "none alive", "The ticker sends the pages itself. Start one: `flask worker` (`flask hub` does).")
-    ticker = next(finding for finding in vitals.look() if finding.part == "ticker")
-    return [ticker, worker]
+    alive = transactions.run(lambda session: processes.fresh(session, "worker", now=now), "read")
+    if alive:
+        return Finding("worker", Level.OK, f"{alive} alive")
+    return Finding("worker", Level.DEGRADED, "none alive", "The ticker sends the pages itself. Start one: `flask worker` (`flask hub` does).")
 
 
 def secrets(settings: Settings) -> Finding:

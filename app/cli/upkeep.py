@@ -60,8 +60,7 @@ def prune() -> None:
     while start is not None:
         done = transactions.run(functools.partial(_prune_slice, keep=keep, start=start, now=now))
         deleted, emptied, start = deleted + done.deleted, emptied + done.emptied, done.next_id
-    processes = transactions.run(lambda session: retention.forget_processes(session, now=now))
-    click.echo(f"Deleted {deleted} receipts, the bodies of {emptied} more, and {processes} rows of ended processes.")
+    click.echo(f"Deleted {deleted} receipts, and the bodies of {emptied} more.")
 
 
 def _prune_slice(session: Session, *, keep: retention.Keep, start: int, now: datetime) -> retention.Pruned:

@@ -1,18 +1,17 @@
-"""What is forgotten, and when: bodies of requests first, then their receipts; rows of processes that are long gone."""
+"""What is forgotten, and when: the bodies of requests first, then their receipts."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import CursorResult, Result, delete, func, select, update
+from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session
 
-from app.models import Process, Receipt, ReceiptEvent
+from app.models import Receipt, ReceiptEvent
 
 SLICE = 5_000
 """Rows looked at in one transaction, so that nobody waits long for the write lock (17 ms on PostgreSQL)."""
-PROCESS_KEPT = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +54,3 @@ def prune_receipts(session: Session, keep: Keep, start_id: int = 0, *, now: date
     last_id, last_at, _ = rows[-1]
     is_last = len(rows) < SLICE or (last_at >= oldest_with_body and last_id > last_doomed)
     return Pruned(len(doomed), len(bare), None if is_last else last_id + 1)
-
-
-def forget_processes(session: Session, *, now: datetime) -> int:
-    """Delete the rows of processes that have been silent for a day."""
-    return _count(session.execute(delete(Process).where(Process.heartbeat_at < now - PROCESS_KEPT)))
-
-
-def _count(result: Result[tuple[object]]) -> int:
-    return result.rowcount if isinstance(result, CursorResult) else 0

@@ -14,18 +14,16 @@ from sqlalchemy.orm import Session
 
 from app.core.version import VERSION
 from app.domain import receipts
-from app.models import Delivery, Incident, ManagerRun, Process
+from app.models import Delivery, Incident, ManagerRun
 from app.models.deliveries import WAITING
 from app.models.incidents import OPEN
-from app.wiring import transactions, vitals
+from app.wiring import processes, transactions, vitals
 from app.wiring.runtime import runtime
 from app.wiring.transactions import DatabaseAway
 from app.wiring.vitals import Level
 
 blueprint = Blueprint("health", __name__)
 STATUS = {Level.OK: "ready", Level.DEGRADED: "degraded", Level.DOWN: "unavailable"}
-FRESH_SECONDS = 10
-"""A process whose heartbeat is older counts as gone."""
 
 
 @blueprint.get("/healthz")
@@ -91,12 +89,8 @@ def _deliveries(session: Session) -> tuple[Metric, Metric]:
 
 def _processes(session: Session) -> Metric:
     family = GaugeMetricFamily("tocsin_processes", "Processes with a fresh heartbeat.", labels=["kind"])
-    counts = {"web": 0, "worker": 0, "ticker": 0, "smtp": 0}
-    now = runtime().now()
-    for kind, heartbeat_at in session.execute(select(Process.kind, Process.heartbeat_at)):
-        counts[kind] = counts.get(kind, 0) + int((now - heartbeat_at).total_seconds() < FRESH_SECONDS)
-    for kind, count in counts.items():
-        family.add_metric([kind], count)
+    for kind in ("web", "worker", "ticker", "smtp"):
+        family.add_metric([kind], processes.fresh(session, kind, now=runtime().now()))
     return family
 
 

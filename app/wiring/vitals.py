@@ -42,12 +42,11 @@ class Finding:
 
 def look() -> tuple[Finding, ...]:
     """Ask the database, Redis and the ticker's own records.  Never raises for what it finds."""
-    now = runtime().now()
     try:
-        ran_at, failing = transactions.run(_engine_records, "read")
+        engine = ticker()
     except DatabaseAway:
         return (database_away(), redis_finding())
-    return (database_up(), redis_finding(), engine_finding(ran_at, failing, now))
+    return (database_up(), redis_finding(), engine)
 
 
 def worst(findings: tuple[Finding, ...]) -> Level:
@@ -80,8 +79,14 @@ def redis_finding() -> Finding:
     return Finding("redis", Level.DEGRADED, "does not answer", "Redis is away: pages go out through the ticker meanwhile. Nothing is lost.")
 
 
-def engine_finding(ran_at: datetime | None, failing: list[str], now: datetime) -> Finding:
-    """The ticker, by its last pass and by the managers that failed in it."""
+def ticker() -> Finding:
+    """The ticker, by its last pass and by the managers that failed in it.
+
+    Raises:
+        DatabaseAway: its records cannot be read.
+    """
+    ran_at, failing = transactions.run(_engine_records, "read")
+    now = runtime().now()
     if ran_at is None:
         return Finding(
             "ticker",
