@@ -1,25 +1,18 @@
 """Tools that every source reads payloads with.  All take whatever came and never raise.
 
 Vendors leave keys out, send null, write numbers as texts and texts as numbers: a source asks for what it needs in these
-words and gets a text, a mapping, a list, a time or nothing.
+words and gets a text, a mapping, a list or nothing.  Times are read by `core.times.time_of`.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import math
-import re
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
 from typing import Any
 
 from app.core.text import clean_json
 from app.core.types import Link, Severity
-
-_EARLIEST = datetime(1971, 1, 1, tzinfo=UTC)
-"""Before this a time means "none": Go writes year 1, others 1970."""
-_UNIX_TEXT = re.compile(r"([0-9]{9,10}|[0-9]{13}|[0-9]{16}|[0-9]{19})(\.[0-9]+)?")
 
 _WORDS: Mapping[Severity, str] = {
     Severity.CRITICAL: "critical crit fatal emergency emerg disaster page high p0 p1 sev0 sev1",
@@ -78,35 +71,6 @@ def labels_of(value: Any) -> dict[str, str]:
 def severity_of(value: Any, words: Mapping[str, Severity] = USUAL_SEVERITIES) -> Severity | None:
     """The severity that a whole word names, in any case; None for one nobody knows, so that the service's own setting decides."""
     return words.get(text_of(value).strip().lower())
-
-
-def time_of(value: Any) -> datetime | None:
-    """A time in UTC from ISO 8601 (`Z`, `+0000`, no zone, nanoseconds) or from seconds or milliseconds since 1970; None for none."""
-    try:
-        found = _unix_time(value) if _is_number(value) else datetime.fromisoformat(_iso(value))
-        found = found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
-    except (ValueError, OverflowError, OSError):
-        return None
-    return found if found >= _EARLIEST else None
-
-
-def _is_number(value: Any) -> bool:
-    if isinstance(value, str):
-        return bool(_UNIX_TEXT.fullmatch(value.strip()))
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _unix_time(value: Any) -> datetime:
-    number = float(value)
-    if not math.isfinite(number):
-        raise ValueError("no time")
-    while abs(number) > 1e11:  # milliseconds, microseconds, nanoseconds
-        number /= 1000
-    return datetime.fromtimestamp(number, UTC)
-
-
-def _iso(value: Any) -> str:
-    return value.strip().upper().replace(" UTC", "Z") if isinstance(value, str) else ""
 
 
 def links_of(*pairs: tuple[Any, str]) -> tuple[Link, ...]:

@@ -12,8 +12,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from app.core.errors import InvalidFields
+from app.core.times import time_of
 from app.core.types import Action, Event, Ignored, Inbound, Link, Severity, Source
-from app.sources._reading import dig, labels_of, links_of, list_of, mapping_of, text_at, time_of, web_address
+from app.sources._reading import dig, labels_of, links_of, list_of, mapping_of, text_at, web_address
 
 _MISSING = "is missing or blank"
 _NOT_TEXT = "must be text"

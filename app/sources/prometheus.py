@@ -12,8 +12,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from app.core.errors import NotUnderstood
+from app.core.times import time_of
 from app.core.types import Action, Event, Ignored, Inbound, Source
-from app.sources._reading import bullets, hash_of, labels_of, lines, links_of, mapping_of, severity_of, text_at, text_of, time_of, web_address
+from app.sources._reading import bullets, hash_of, labels_of, lines, links_of, mapping_of, severity_of, text_at, text_of, web_address
 
 _SHOWN_ELSEWHERE = frozenset({"summary", "description", "message", "runbook_url", "runbook", "dashboard_url"})
 
