@@ -1,0 +1,293 @@
+"""Deliveries: claim, begin, record.  The database is the queue; whoever sends claims right before.
+
+The three are three transactions.  Killed before the claim: nothing has moved.  Between claim and begin: the lease ends,
+it is sent once, later.  Between begin and record: the outcome is unknown, shown so, and it is sent again with the same
+delivery id.  Lock order: the incident, then its deliveries.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from urllib.parse import urlsplit
+
+from sqlalchemy import ColumnElement, and_, func, or_, select, update
+from sqlalchemy.orm import Session
+
+from app import channels
+from app.core.keys import new_public_id
+from app.core.text import clean_line
+from app.core.types import SYSTEM, Reason, Sent
+from app.domain import messages, timeline
+from app.domain.messages import Picture
+from app.models import Attempt, Delivery, Destination, Incident, User
+
+CLAIM_AT_MOST = 16
+LEASE = timedelta(seconds=30)
+"""Longer than a send may take, all together."""
+RETRY_SECONDS = (5, 10, 20, 40, 60, 60, 120, 120, 300, 300, 300, 600, 600, 900, 900, 900, 900)
+"""Waits after each attempt that may work later: given up after about an hour and a half, 18 attempts."""
+MAX_RETRY_AFTER = 900.0
+UNKNOWN = "The process stopped during the send, so nobody knows whether it arrived; it is sent again with the same delivery id."
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """A delivery that this process may send until its lease ends."""
+
+    id: int
+    lane: str
+    token: str
+
+
+@dataclass(frozen=True, slots=True)
+class Parcel:
+    """All that a sender needs once the attempt is on record."""
+
+    attempt_id: int
+    delivery_id: int
+    public_id: str
+    token: str
+    channel: str
+    address: Mapping[str, str]
+    """Secret fields are sealed."""
+    event: str
+    at: datetime
+    """When the event happened: the same on every attempt."""
+    picture: Picture
+
+
+def for_step(
+    incident: Incident,
+    step: int,
+    *,
+    target: str,
+    rule: str,
+    channel: str,
+    address: Mapping[str, str],
+    due_at: datetime,
+    priority: int,
+    user_id: int | None,
+    now: datetime,
+) -> Delivery:
+    """A page for a step of an incident's escalation."""
+    return Delivery(
+        public_id=new_public_id("V"),
+        subject_kind="incident",
+        subject_id=incident.id,
+        incident_id=incident.id,
+        escalation_round=incident.escalation_round,
+        escalation_step=step,
+        target=target,
+        rule=rule,
+        user_id=user_id,
+        channel=channel,
+        address=dict(address),
+        lane=lane_of(channel, address),
+        state="planned",
+        priority=priority,
+        due_at=due_at,
+        created_at=now,
+    )
+
+
+def lane_of(channel_name: str, address: Mapping[str, str]) -> str:
+    """Channel and host: what hangs together, and shall hold up nothing else."""
+    channel = channels.get(channel_name)
+    first = channel.fields[0] if channel else None
+    text = address.get(first.name, "") if first and not first.secret else ""
+    try:
+        host = urlsplit(text).netloc.rpartition("@")[2]
+    except ValueError:
+        host = ""
+    return f"{channel_name}:{host}"[:64]
+
+
+def backlog(session: Session, *, now: datetime, limit: int = 1_000) -> tuple[int, float]:
+    """How many deliveries are due and unclaimed (counted up to `limit`), and for how many seconds the oldest has been."""
+    found = select(Delivery.due_at).where(_is_due(now)).limit(limit).subquery()
+    count, oldest = session.execute(select(func.count(), func.min(found.c.due_at))).one()
+    return count, (now - oldest).total_seconds() if oldest else 0.0
+
+
+def claim(session: Session, *, by: str, now: datetime, limit: int = CLAIM_AT_MOST, full_lanes: Collection[str] = ()) -> list[Claimed]:
+    """Lease due deliveries to a process (its boot id); those that others are looking at are skipped, not waited for."""
+    query = select(Delivery.id, Delivery.lane, Delivery.attempt_count).where(_is_due(now)).order_by(Delivery.priority, Delivery.due_at, Delivery.id)
+    if full_lanes:
+        query = query.where(Delivery.lane.not_in(full_lanes))
+    rows = session.execute(query.limit(min(limit, CLAIM_AT_MOST)).with_for_update(skip_locked=True)).all()
+    if not rows:
+        return []
+    token = secrets.token_hex(16)
+    ids = [row.id for row in rows]
+    session.execute(
+        update(Delivery).where(Delivery.id.in_(ids)).values(lease_token=token, lease_until=now + LEASE, leased_by=by),
+        execution_options={"synchronize_session": False},
+    )
+    _mark_unknown(session, [row.id for row in rows if row.attempt_count], now)
+    return [Claimed(row.id, row.lane, token) for row in rows]
+
+
+def release(session: Session, claimed: Sequence[Claimed]) -> None:
+    """Give back what was claimed and not begun."""
+    for each in claimed:
+        session.execute(
+            update(Delivery).where(Delivery.id == each.id, Delivery.lease_token == each.token).values(**_NO_LEASE),
+            execution_options={"synchronize_session": False},
+        )
+
+
+def begin(session: Session, claimed: Claimed, *, process: str, site: messages.Site, now: datetime) -> Parcel | None:
+    """Put the attempt on record; commit before the socket opens.  None: the lease is lost, or it is not to be sent any more."""
+    incident_id = session.scalars(select(Delivery.incident_id).where(Delivery.id == claimed.id)).one_or_none()
+    incident = _shared(session, incident_id)
+    held = select(Delivery).where(Delivery.id == claimed.id, Delivery.lease_token == claimed.token, Delivery.state == "planned")
+    delivery = session.scalars(held.with_for_update().execution_options(populate_existing=True)).one_or_none()
+    if delivery is None or incident is None:
+        return None
+    reason = why_not(delivery, incident)
+    if reason is not None:
+        _finish(delivery, "dropped", now, reason)
+        session.flush()
+        return None
+    delivery.attempt_count += 1
+    delivery.lease_until = now + LEASE
+    attempt = Attempt(delivery_id=delivery.id, n=delivery.attempt_count, process=process, lease_token=claimed.token, started_at=now)
+    session.add(attempt)
+    session.flush()
+    return Parcel(
+        attempt_id=attempt.id,
+        delivery_id=delivery.id,
+        public_id=delivery.public_id,
+        token=claimed.token,
+        channel=delivery.channel,
+        address=delivery.address,
+        event=delivery.event,
+        at=delivery.created_at,
+        picture=messages.picture(session, incident, site),
+    )
+
+
+def why_not(delivery: Delivery, incident: Incident) -> Reason | None:
+    """Why a planned page is not sent any more: somebody has the incident, it is over, it sleeps, or paging began anew."""
+    if delivery.subject_kind != "incident":
+        return None
+    if incident.state == "resolved":
+        return Reason.RESOLVED
+    if incident.snoozed_until is not None:
+        return Reason.SNOOZED
+    if incident.state == "acknowledged":
+        return Reason.ACKNOWLEDGED
+    first_round = incident.escalation_round - incident.escalation_repeat
+    if delivery.escalation_round is not None and delivery.escalation_round < first_round:
+        return Reason.NO_LONGER_TRIGGERED
+    return None
+
+
+def record(session: Session, parcel: Parcel, sent: Sent, *, now: datetime) -> None:
+    """Write down what became of an attempt; the delivery itself moves only while the lease is still ours."""
+    incident_id = session.scalars(select(Delivery.incident_id).where(Delivery.id == parcel.delivery_id)).one()
+    _shared(session, incident_id)
+    detail = clean_line(sent.detail, 500)
+    session.execute(
+        update(Attempt)
+        .where(Attempt.id == parcel.attempt_id)
+        .values(outcome=sent.outcome, status=sent.status, detail=detail, provider_id=clean_line(sent.provider_id, 255), ended_at=now),
+        execution_options={"synchronize_session": False},
+    )
+    held = select(Delivery).where(Delivery.id == parcel.delivery_id, Delivery.lease_token == parcel.token, Delivery.state == "planned")
+    delivery = session.scalars(held.with_for_update().execution_options(populate_existing=True)).one_or_none()
+    if delivery is None:
+        return
+    if sent.outcome == "ok":
+        _finish(delivery, "sent", now)
+        _tell(session, delivery, "delivered", detail, now)
+    elif sent.outcome == "retry" and delivery.attempt_count <= len(RETRY_SECONDS):
+        delivery.due_at = now + timedelta(seconds=retry_seconds(delivery.attempt_count, sent.retry_after))
+        _let_go(delivery)
+    else:
+        _finish(delivery, "failed", now, Reason.REFUSED if sent.outcome == "refused" else Reason.GAVE_UP)
+        _tell(session, delivery, "delivery_failed", detail, now)
+    session.flush()
+
+
+def retry_seconds(attempts: int, asked: float | None) -> float:
+    """How long to wait after so many attempts; the other side may ask for longer, up to a quarter of an hour."""
+    return max(RETRY_SECONDS[attempts - 1], min(asked or 0.0, MAX_RETRY_AFTER))
+
+
+def free_leases(session: Session, boot_ids: Collection[str], *, now: datetime) -> int:
+    """Take the leases of processes that have gone silent; what they were sending has an unknown outcome."""
+    held = select(Delivery.id).where(Delivery.state == "planned", Delivery.leased_by.in_(boot_ids)).limit(1_000)
+    ids = list(session.scalars(held.with_for_update(skip_locked=True)))
+    if ids:
+        session.execute(update(Delivery).where(Delivery.id.in_(ids)).values(**_NO_LEASE), execution_options={"synchronize_session": False})
+        _mark_unknown(session, ids, now)
+    return len(ids)
+
+
+def _is_due(now: datetime) -> ColumnElement[bool]:
+    return and_(Delivery.state == "planned", Delivery.due_at <= now, or_(Delivery.lease_until.is_(None), Delivery.lease_until <= now))
+
+
+def _mark_unknown(session: Session, delivery_ids: Sequence[int], now: datetime) -> None:
+    if delivery_ids:
+        session.execute(
+            update(Attempt)
+            .where(Attempt.delivery_id.in_(delivery_ids), Attempt.outcome.is_(None))
+            .values(outcome="unknown", ended_at=now, detail=UNKNOWN)
+            .execution_options(synchronize_session=False)
+        )
+
+
+def _shared(session: Session, incident_id: int | None) -> Incident | None:
+    """The incident, held against change: an acknowledgement comes before this transaction or after it, not in between."""
+    query = select(Incident).where(Incident.id == incident_id).with_for_update(read=True)
+    return session.scalars(query.execution_options(populate_existing=True)).one_or_none()
+
+
+def _finish(delivery: Delivery, state: str, now: datetime, reason: Reason | None = None) -> None:
+    delivery.state = state
+    delivery.reason = reason
+    delivery.finished_at = now
+    _let_go(delivery)
+
+
+def _let_go(delivery: Delivery) -> None:
+    for name, value in _NO_LEASE.items():
+        setattr(delivery, name, value)
+
+
+def _tell(session: Session, delivery: Delivery, kind: str, answer: str, now: datetime) -> None:
+    """Say on the timeline who was told, how, and what the other side answered."""
+    if delivery.incident_id is None:
+        return
+    timeline.add(
+        session,
+        delivery.incident_id,
+        kind,
+        actor=SYSTEM,
+        now=now,
+        reason=Reason(delivery.reason) if delivery.reason else None,
+        who=name_of_target(session, delivery.target),
+        channel=delivery.channel,
+        delivery=delivery.public_id,
+        step=delivery.escalation_step + 1 if delivery.escalation_step is not None else None,
+        attempts=delivery.attempt_count,
+        answer=answer,
+    )
+
+
+def name_of_target(session: Session, target: str) -> str:
+    """The name of whom a delivery is for, as `user:3` or `destination:5` says it."""
+    kind, _, ref = target.partition(":")
+    if not ref.isdigit():
+        return target
+    found = session.get(User, int(ref)) if kind == "user" else session.get(Destination, int(ref))
+    return found.name if found else target
+
+
+_NO_LEASE: dict[str, Any] = {"lease_token": None, "lease_until": None, "leased_by": None}

@@ -1,0 +1,99 @@
+"""Which messages a step means for its people and destinations: planned as deliveries in the step's own transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from app.core.types import Reason, Urgency
+from app.domain import deliveries, oncall
+from app.models import ContactMethod, Destination, Incident, User
+
+
+@dataclass
+class Planned:
+    """What became of one step's targets."""
+
+    paged: list[str] = field(default_factory=list)
+    """Names of those to whom something will be sent."""
+    missed: list[dict[str, str]] = field(default_factory=list)
+    """{who, reason} of those to whom nothing can be."""
+
+
+def plan(session: Session, incident: Incident, step: int, targets: Iterable[Mapping[str, Any]], *, now: datetime) -> Planned:
+    """Write the deliveries of a step (counted from 0); a person or destination that is named twice gets them once."""
+    planned = Planned()
+    people: dict[int, User] = {}
+    destinations: dict[int, Destination] = {}
+    for target in targets:
+        found = oncall.on_call(session, target, at=now)
+        if not found.people and not found.destinations:
+            planned.missed.append({"who": found.label, "reason": str(Reason.NO_ONE_ON_CALL)})
+        people.update({user.id: user for user in found.people})
+        destinations.update({destination.id: destination for destination in found.destinations})
+    for user in people.values():
+        _page_user(session, incident, step, user, planned, now)
+    for destination in destinations.values():
+        _page_destination(session, incident, step, destination, planned, now)
+    session.flush()
+    return planned
+
+
+def _page_user(session: Session, incident: Incident, step: int, user: User, planned: Planned, now: datetime) -> None:
+    uses = list(_uses(user, incident.urgency))
+    if not uses:
+        planned.missed.append({"who": user.name, "reason": str(Reason.NO_CONTACT_METHOD)})
+        return
+    planned.paged.append(user.name)
+    for method, after in uses:
+        session.add(
+            deliveries.for_step(
+                incident,
+                step,
+                target=f"user:{user.id}",
+                rule=f"method:{method.id}/{after}s",
+                channel=method.channel,
+                address=method.address,
+                due_at=now + timedelta(seconds=after),
+                priority=_priority(incident),
+                user_id=user.id,
+                now=now,
+            )
+        )
+
+
+def _page_destination(session: Session, incident: Incident, step: int, destination: Destination, planned: Planned, now: datetime) -> None:
+    planned.paged.append(destination.name)
+    session.add(
+        deliveries.for_step(
+            incident,
+            step,
+            target=f"destination:{destination.id}",
+            rule="",
+            channel=destination.channel,
+            address=destination.address,
+            due_at=now,
+            priority=_priority(incident),
+            user_id=None,
+            now=now,
+        )
+    )
+
+
+def _uses(user: User, urgency: str) -> Iterator[tuple[ContactMethod, int]]:
+    """The person's rules of this urgency; with none that leads anywhere, every contact method at once: a page must arrive."""
+    rules = [(rule.contact_method, rule.after_seconds) for rule in user.notification_rules if rule.urgency == urgency and _is_usable(rule.contact_method)]
+    yield from rules or [(method, 0) for method in user.contact_methods if _is_usable(method)]
+
+
+def _is_usable(method: ContactMethod) -> bool:
+    return method.archived_at is None and method.disabled_at is None
+
+
+def _priority(incident: Incident) -> int:
+    """Lower goes first."""
+    return 3 if incident.urgency == Urgency.HIGH else 7
