@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, and_, case, or_, select, update
+from sqlalchemy import ColumnElement, and_, case, literal, or_, select, update
 from sqlalchemy.orm import Session
 
 from app.core.types import Action, Ignored, Reason
 from app.domain import grouping, incidents, rows, timeline
 from app.domain.plans import LATE_WITHIN, REPEAT_WINDOW, Outcome, Plan, PlannedEvent
 from app.models import Alert, Incident
+from app.models.base import UTCDateTime
 
 MAX_TRIES = 5
 
@@ -57,7 +58,7 @@ def _repeat(session: Session, plan: Plan, event: PlannedEvent) -> Outcome | None
             count=Alert.count + 1,
             last_seen_at=plan.now,
             last_summary=event.summary,
-            window_started_at=case((in_window, Alert.window_started_at), else_=plan.now),
+            window_started_at=case((in_window, Alert.window_started_at), else_=literal(plan.now, UTCDateTime())),
             window_count=case((in_window, Alert.window_count + 1), else_=1),
         )
         .returning(Alert.id, Alert.incident_id, Alert.window_count)
