@@ -7,10 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-try:
-    from app.core import templating
-except ImportError:  # TEMPORARY
-    templating = None  # type: ignore
+from app.core import templating
 from app.core.text import bounded_key, clean
 from app.core.types import Event, Inbound, Severity
 from app.domain.facts import IntegrationFacts, PolicyFacts, RouteFacts, ServiceFacts

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from flask import Blueprint, Flask
 
+from app.intake import events, native
+from app.intake.compat import goalert, oncall, pagerduty
+
+
 def register(app: Flask) -> None:
     """Add the routes of this edge."""
-    try:  # TEMPORARY until sources and templating land
-        from app.intake import events, native
-        from app.intake.compat import goalert, oncall, pagerduty
-    except ImportError:
-        return
     tools = Blueprint("intake", __name__)
     add = tools.add_url_rule
 

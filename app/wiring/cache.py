@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from app.core.clock import Clock
 from app.core.errors import NotFound
 from app.core.keys import Vault
-from app.domain import access
+from app.domain import access, catalog
 from app.domain.facts import IntegrationFacts, Principal
 from app.wiring import transactions
 
@@ -53,8 +53,6 @@ class ConfigCache:
         found = self._builtin(service_ref)
         if found is not None:
             return found
-        from app.domain import catalog  # TEMPORARY
-
         now = self._clock.now()
         try:
             transactions.run(lambda session: catalog.builtin_integration(session, self._vault, access.find_service(session, service_ref), now=now))
