@@ -84,8 +84,12 @@ def _why(error: BaseException) -> str:
     return f"Template {kind}: {str(error)[:300] or type(error).__name__}"
 
 
-@lru_cache(maxsize=512)
 def _compiled(template: str) -> Template:
+    """Compiled code takes about a hundred bytes a character: many short templates are kept, and few long ones."""
+    return _short(template) if len(template) <= 1_000 else _long(template)
+
+
+def _compile(template: str) -> Template:
     if len(template) > MAX_TEMPLATE:
         raise TemplateFailed(f"Template Error: Template exceeds length limit ({len(template)} > {MAX_TEMPLATE})")
     try:
@@ -94,3 +98,7 @@ def _compiled(template: str) -> Template:
         raise TemplateFailed(f"Template Error: line {error.lineno}: {error.message}") from error
     except _MISUSED as error:
         raise TemplateFailed(f"Template Error: it is nested too deeply or holds a number too long ({type(error).__name__})") from error
+
+
+_short = lru_cache(maxsize=4_096)(_compile)
+_long = lru_cache(maxsize=64)(_compile)

@@ -32,6 +32,10 @@ _SAFE_OF_JINJA = """
     map max min reject rejectattr reverse round select selectattr slice sort string title trim truncate unique upper
     urlencode wordcount
 """.split()  # noqa: SIM905 - a table reads better
+WALKING_FILTERS = frozenset(
+    "batch dictsort groupby join list map max min reject rejectattr select selectattr slice sort sum unique".split()  # noqa: SIM905 - a table
+)
+"""Those that do something for every member of their value."""
 _TIME_FORMAT = "%H:%M / %d-%m-%Y"
 _PERCENT_WIDTH = re.compile(r"%(?:\([^()%]*\))?[-+ #0]*(?:\*|\d{4}|\d*\.(?:\*|\d{4}))")
 _DELTA = re.compile(r"(\d{1,9})\s*([smhdw])")

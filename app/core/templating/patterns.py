@@ -35,7 +35,7 @@ def regex_match(value: Any, pattern: Any) -> bool | None:
 
 @pass_context
 def regex_replace(context: Context, value: Any, pattern: Any, new: Any) -> str | None:
-    r"""The text with every occurrence replaced; `\\1` stands for a group.  None when it is no pattern or takes too long."""
+    r"""The text with every occurrence replaced; `\1` stands for a group.  None when it is no pattern or takes too long."""
     compiled, text, replacement = _compiled(pattern), str(value)[:MAX_SEARCHED], str(new)
     if compiled is None:
         return None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sized
 from datetime import date, time, timedelta
 from types import BuiltinMethodType, FunctionType, MethodType
 from typing import Any
@@ -16,7 +16,7 @@ from jinja2.utils import Cycler, Joiner, Namespace, pass_context
 from jinja2.visitor import NodeTransformer
 
 from app.core.templating.budget import Budget, TooMuchError, budget_of
-from app.core.templating.filters import FILTERS_OF_TEMPLATES, MAX_FORMATTED, joined, narrow, percent, replaced
+from app.core.templating.filters import FILTERS_OF_TEMPLATES, MAX_FORMATTED, WALKING_FILTERS, joined, narrow, percent, replaced
 
 MAX_BITS = 4_096
 """Size of a whole number."""
@@ -239,14 +239,14 @@ def _shown(context: Context, value: Any) -> str:
     return text
 
 
-def _guarded(function: Callable[..., Any]) -> Callable[..., Any]:
-    """A filter that asks the budget before, and weighs its result after."""
+def _guarded(function: Callable[..., Any], *, walks: bool) -> Callable[..., Any]:
+    """A filter that asks the budget before, and weighs its result after; one that walks its value pays for every member."""
     wants = getattr(getattr(function, "jinja_pass_arg", None), "name", "")
 
     @pass_context
     def guarded(context: Context, *args: Any, **kwargs: Any) -> Any:
         budget = budget_of(context)
-        budget.spend()
+        budget.spend(1 + len(args[0]) if walks and args and isinstance(args[0], Sized) else 1)
         if wants == "context":
             args = (context, *args)
         elif wants == "eval_context":
@@ -265,7 +265,7 @@ def _refuse_range(*_args: Any) -> None:
 def make_sandbox() -> Sandbox:
     """The one environment that templates are compiled in."""
     sandbox = Sandbox(optimized=False, finalize=_shown, undefined=Undefined, autoescape=False)
-    sandbox.filters = {name: _guarded(function) for name, function in FILTERS_OF_TEMPLATES.items()}
+    sandbox.filters = {name: _guarded(function, walks=name in WALKING_FILTERS) for name, function in FILTERS_OF_TEMPLATES.items()}
     sandbox.filters |= {" counted": _counted, " concat": _concat, " taken": _taken}
     sandbox.globals = {"range": _refuse_range, "dict": dict, "namespace": _Namespace, "cycler": Cycler, "joiner": Joiner}
     return sandbox
