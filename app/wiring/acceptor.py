@@ -129,7 +129,8 @@ class _Committer:
                     self._commit(connection, batch)
                 except Exception as error:  # noqa: BLE001 - each waiting request gets it and answers for itself; the thread must live
                     _fail(batch, _as_away(error))
-                    connection = _close(connection)
+                    _close(connection)
+                    connection = None
                 finally:
                     for waiting in batch:
                         waiting.done.set()

@@ -22,7 +22,9 @@ _NO_SERVICE = ""
 def _answer(inbound: Inbound, outcomes: Sequence[Outcome]) -> Response:
     """Byte for byte `application/json` asks for the JSON; anything else gets 204."""
     if inbound.headers.get("accept") != "application/json":
-        return Response(status=204)
+        response = Response(status=204)
+        del response.headers["Content-Type"]
+        return response
     return Response(_json(outcomes[0]), 200, mimetype="application/json")
 
 
@@ -38,7 +40,7 @@ def _json(outcome: Outcome) -> str:
 
 
 def _empty_answer(_inbound: Inbound, _outcomes: Sequence[Outcome]) -> Response:
-    return Response(status=200)
+    return Response(status=200, mimetype="text/plain")
 
 
 _STATUSES = {Reason.WRONG_SOURCE: 401}
