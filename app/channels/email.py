@@ -46,7 +46,7 @@ def check(address: Mapping[str, str]) -> None:
         Invalid: it is none.
     """
     text = address.get("email", "")
-    if len(text) > 320 or not _ADDRESS.match(text):
+    if len(text) > 320 or not text.isascii() or not _ADDRESS.match(text):
         raise Invalid("email", "Write one address, as ann@example.com.")
 
 

@@ -34,7 +34,7 @@ def check(address: Mapping[str, str]) -> None:
     """
     try:
         parts = urlsplit(address.get("url", ""))
-        is_right = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
+        is_right = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
     except ValueError:
         is_right = False
     if not is_right:

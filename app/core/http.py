@@ -59,9 +59,16 @@ class Outbound:
     """Makes requests and hands over mail; shared by the threads of a process."""
 
     def __init__(
-        self, *, allow: Sequence[Network] = (), mail_server: mail.MailServer | None = None, agent: str = "Tocsin", resolve: Resolve | None = None
+        self,
+        *,
+        allow: Sequence[Network] = (),
+        mail_server: mail.MailServer | None = None,
+        agent: str = "Tocsin",
+        seconds: float = SEND_SECONDS,
+        resolve: Resolve | None = None,
     ) -> None:
-        """`allow` is OUTBOUND_ALLOW; `resolve` looks names up (tests bring their own)."""
+        """`allow` is OUTBOUND_ALLOW; `seconds` is for one delivery, all together; `resolve` looks names up (tests bring their own)."""
+        self._seconds = seconds
         self._allow = tuple(allow)
         self._mail_server = mail_server
         self._agent = agent
@@ -79,7 +86,7 @@ class Outbound:
         *,
         headers: Mapping[str, str] | None = None,
         body: bytes | None = None,
-        seconds: float = SEND_SECONDS,
+        seconds: float | None = None,
         cap: int = BODY_CAP,
         follow: int = 0,
     ) -> Reply:
@@ -90,7 +97,7 @@ class Outbound:
         """
         sent = {name: value for name, value in (headers or {}).items() if name.lower() not in _OWN_HEADERS}
         sent = {"User-Agent": self._agent, "Accept-Encoding": "identity", **sent, "Connection": "close"}
-        with Guard(seconds, self._allow, self._resolve) as guard:
+        with Guard(seconds or self._seconds, self._allow, self._resolve) as guard:
             while True:
                 reply = self._once(guard, method, url, sent, body, cap)
                 target = reply.headers.get("location", "")
@@ -113,7 +120,7 @@ class Outbound:
         """Hand a mail to SMTP_HOST, which the operator chose: OUTBOUND_ALLOW does not bind it."""
         if self._mail_server is None:
             return Sent.refused("No mail can be sent: set SMTP_HOST.")
-        return mail.hand_over(self._mail_server, message, to, tls=lambda: self._tls, seconds=SEND_SECONDS)
+        return mail.hand_over(self._mail_server, message, to, tls=lambda: self._tls, seconds=self._seconds)
 
     def _once(self, guard: Guard, method: str, url: str, headers: Mapping[str, str], body: bytes | None, cap: int) -> Reply:
         try:

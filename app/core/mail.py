@@ -72,6 +72,8 @@ def hand_over(server: MailServer, message: EmailMessage, to: str, *, tls: Callab
         except OutboundFailed as failure:
             return Sent.retry(f"mail server {failure.why}")
         except smtplib.SMTPResponseException as error:
+            if isinstance(error.smtp_error, str):  # not the server's words but the library's: an answer without end
+                return Sent.retry(f"mail server {server.host}: {error.smtp_error}")
             return _judge(error.smtp_code, error.smtp_error, server)
         except ssl.SSLCertVerificationError as error:
             return Sent.retry(f"mail server {server.host}: the certificate was not accepted: {error.verify_message}")
