@@ -20,6 +20,8 @@ def clean(text: str) -> str:
 
 def clean_line(text: str, limit: int) -> str:
     """One clean line of at most `limit` characters; longer texts end with an ellipsis."""
+    if text.isascii() and text.isprintable() and len(text) <= limit and "  " not in text:
+        return text.strip()
     return shorten(_SPACES.sub(" ", clean(text)).strip(), limit)
 
 

@@ -8,6 +8,7 @@ Alerts are locked before incidents; a duplicate never touches the incident.
 from __future__ import annotations
 
 import json
+import re
 import sqlite3
 from collections.abc import Iterable, Mapping
 from datetime import datetime
@@ -86,21 +87,21 @@ _RECEIPT_COLUMNS = (
 
 _JSON_COLUMNS = frozenset({"links", "labels", "custom_details", "data", "headers"})
 
-_CFG = "WITH cfg AS (SELECT 1 FROM meta WHERE id = 1 AND config_version = %(config_version)s)"
+_CFG = "WITH cfg AS (SELECT 1 FROM meta WHERE id = 1 AND config_version = %(config_version)s::bigint)"
 _STORE_RECEIPT = f"""
 INSERT INTO receipts ({", ".join(_RECEIPT_COLUMNS)}, body, reason, alert_id, incident_id)
 SELECT {_values(_RECEIPTS, "r_", _RECEIPT_COLUMNS)}, CASE WHEN res.keep_body THEN %(r_body)s::bytea END, res.reason, res.alert_id, res.incident_id FROM res
 RETURNING alert_id, incident_id, reason"""  # noqa: S608 - made of our own column names
 _LATE = """ AND NOT EXISTS (SELECT 1 FROM (
     SELECT state, integration_id, resolved_at, resolve_occurred_at, resolve_occurred_field FROM alerts
-    WHERE service_id = %(a_service_id)s AND dedup_key = %(a_dedup_key)s ORDER BY id DESC LIMIT 1) last
-  WHERE last.state = 'resolved' AND last.integration_id = %(a_integration_id)s AND last.resolve_occurred_field = %(occurred_field)s
+    WHERE service_id = %(a_service_id)s::bigint AND dedup_key = %(a_dedup_key)s::text ORDER BY id DESC LIMIT 1) last
+  WHERE last.state = 'resolved' AND last.integration_id = %(a_integration_id)s::bigint AND last.resolve_occurred_field = %(occurred_field)s::text
     AND last.resolve_occurred_at > %(occurred_at)s AND last.resolved_at >= %(late_since)s)"""
 _TRIGGER = f"""{_CFG},
-dup AS (UPDATE alerts SET count = count + 1, last_seen_at = %(now)s, last_summary = %(a_summary)s,
+dup AS (UPDATE alerts SET count = count + 1, last_seen_at = %(now)s, last_summary = %(a_summary)s::text,
     window_started_at = CASE WHEN window_started_at > %(window_since)s THEN window_started_at ELSE %(now)s END,
     window_count = CASE WHEN window_started_at > %(window_since)s THEN window_count + 1 ELSE 1 END
-  WHERE service_id = %(a_service_id)s AND dedup_key = %(a_dedup_key)s AND state = 'firing' AND EXISTS (SELECT 1 FROM cfg)
+  WHERE service_id = %(a_service_id)s::bigint AND dedup_key = %(a_dedup_key)s::text AND state = 'firing' AND EXISTS (SELECT 1 FROM cfg)
   RETURNING id, incident_id, window_count),
 ids AS (SELECT nextval('incidents_id_seq') AS id FROM cfg WHERE NOT EXISTS (SELECT 1 FROM dup){{late}}),
 al AS (INSERT INTO alerts ({", ".join(_ALERT_COLUMNS)}, incident_id)
@@ -114,7 +115,7 @@ res AS (SELECT id AS alert_id, incident_id, 'duplicate' AS reason, window_count 
 {_STORE_RECEIPT}"""  # noqa: S608 - made of our own column names
 _RESOLVE = f"""{_CFG},
 held AS (SELECT id, incident_id FROM alerts
-  WHERE dedup_key = %(r_dedup_key)s AND state = 'firing' AND (integration_id = %(r_integration_id)s OR service_id = %(service_id)s)
+  WHERE dedup_key = %(a_dedup_key)s::text AND state = 'firing' AND (integration_id = %(a_integration_id)s::bigint OR service_id = %(a_service_id)s::bigint)
     AND EXISTS (SELECT 1 FROM cfg) ORDER BY id FOR UPDATE),
 own AS (SELECT i.id, held.id AS alert_id FROM incidents i JOIN held ON i.id = held.incident_id
   WHERE i.alert_count = 1 AND i.state <> 'resolved' AND (SELECT count(*) FROM held) = 1 FOR UPDATE OF i),
@@ -126,7 +127,37 @@ tl AS (INSERT INTO timeline (incident_id, {", ".join(_TIMELINE_COLUMNS)}) SELECT
 res AS (SELECT id AS alert_id, incident_id, 'resolved' AS reason, true AS keep_body FROM al
   UNION ALL SELECT NULL, NULL, 'nothing_open', true FROM cfg WHERE NOT EXISTS (SELECT 1 FROM held))
 {_STORE_RECEIPT}"""  # noqa: S608 - made of our own column names
-_TRIGGER_DATED, _TRIGGER_UNDATED = _TRIGGER.format(late=_LATE), _TRIGGER.format(late="")
+
+
+class _Statement:
+    """A statement with numbered parameters, for psycopg's RawCursor, which does not parse it again at each call."""
+
+    def __init__(self, named: str) -> None:
+        """Number the named parameters; equal values share a number."""
+        numbers: dict[str, int] = {}
+
+        def number(match: re.Match[str]) -> str:
+            return f"${numbers.setdefault(_SAME.get(match[1], match[1]), len(numbers) + 1)}"
+
+        self._text = re.sub(r"%\((\w+)\)s", number, named)
+        self._names = tuple(numbers)
+
+    def run(self, connection: Connection, values: Mapping[str, Any]) -> Any:
+        """Execute it; the row that came back, or None."""
+        return connection.exec_driver_sql(self._text, tuple([values[name] for name in self._names])).one_or_none()
+
+
+_SAME = {
+    **dict.fromkeys(("a_opened_at", "a_last_seen_at", "a_window_started_at", "i_opened_at", "i_changed_at", "t_at", "r_received_at"), "now"),
+    **dict.fromkeys(("i_service_id", "service_id"), "a_service_id"),
+    **dict.fromkeys(("i_integration_id", "r_integration_id", "t_actor_id"), "a_integration_id"),
+    "i_severity": "a_severity",
+    "i_title": "a_summary",
+    "r_dedup_key": "a_dedup_key",
+}
+"""Columns of a new alert's rows that always hold one value."""
+_TRIGGER_DATED, _TRIGGER_UNDATED = _Statement(_TRIGGER.format(late=_LATE)), _Statement(_TRIGGER.format(late=""))
+_RESOLVE_PLAIN = _Statement(_RESOLVE)
 
 
 def accept_postgresql(connection: Connection, plan: Plan, event: PlannedEvent) -> Outcome | None:
@@ -135,16 +166,16 @@ def accept_postgresql(connection: Connection, plan: Plan, event: PlannedEvent) -
         statement = _TRIGGER_DATED if event.occurred_at else _TRIGGER_UNDATED
         parameters = _trigger_parameters(plan, event)
     else:
-        statement = _RESOLVE
+        statement = _RESOLVE_PLAIN
         parameters = _resolve_parameters(plan, event)
-    row = connection.exec_driver_sql(statement, parameters).one_or_none()
+    row = statement.run(connection, parameters)
     return _outcome(event, row.alert_id, row.incident_id, Reason(row.reason)) if row else None
 
 
 def _trigger_parameters(plan: Plan, event: PlannedEvent) -> dict[str, Any]:
     parameters = {
         "now": plan.now,
-        "config_version": plan.integration.config_version,
+        "config_version": _text(plan.integration.config_version),
         "window_since": plan.now - REPEAT_WINDOW,
         "late_since": plan.now - LATE_WITHIN,
         "occurred_at": event.occurred_at,
@@ -160,8 +191,10 @@ def _trigger_parameters(plan: Plan, event: PlannedEvent) -> dict[str, Any]:
 def _resolve_parameters(plan: Plan, event: PlannedEvent) -> dict[str, Any]:
     parameters = {
         "now": plan.now,
-        "config_version": plan.integration.config_version,
-        "service_id": event.service.id,
+        "config_version": _text(plan.integration.config_version),
+        "a_service_id": _text(event.service.id),
+        "a_integration_id": _text(plan.integration.id),
+        "a_dedup_key": event.dedup_key,
         "occurred_at": event.occurred_at,
         "occurred_field": event.occurred_field if event.occurred_at else None,
         "stamp": json.dumps(stamp(plan.actor)),
@@ -173,7 +206,21 @@ def _resolve_parameters(plan: Plan, event: PlannedEvent) -> dict[str, Any]:
 
 def _put(parameters: dict[str, Any], prefix: str, row: Mapping[str, Any]) -> None:
     for column, value in row.items():
-        parameters[prefix + column] = json.dumps(value) if column in _JSON_COLUMNS and value is not None else value
+        if column in _JSON_COLUMNS and value is not None:
+            value = _json(value)
+        parameters[prefix + column] = _text(value)
+
+
+def _text(value: Any) -> Any:
+    """Numbers as text, which the statement casts: psycopg would choose a type by size, and prepare one statement for each mixture."""
+    return str(value) if type(value) is int else value
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value) if value else _EMPTY.get(type(value)) or json.dumps(value)
+
+
+_EMPTY: dict[type, str] = {dict: "{}", list: "[]"}
 
 
 def _receipt(plan: Plan, event: PlannedEvent) -> rows.Row:
@@ -273,5 +320,5 @@ def _for_sqlite(name: str, value: Any) -> Any:
     if value is None:
         return None
     if name in _JSON_COLUMNS:
-        return json.dumps(value)
+        return _json(value)
     return to_iso(value) if isinstance(value, datetime) else value

@@ -7,7 +7,8 @@ import threading
 from collections.abc import Callable
 from queue import Empty, SimpleQueue
 
-from sqlalchemy import Engine, create_engine
+import psycopg
+from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError
 
 from app.domain import accept_sql, intake
@@ -53,6 +54,7 @@ class _PostgreSQL:
 
     def __init__(self, settings: Settings) -> None:
         self._engine: Engine = create_engine(settings.database_url, isolation_level="AUTOCOMMIT", **transactions.engine_options(settings))
+        event.listen(self._engine, "connect", _number_parameters)
 
     def accept(self, plan: Plan, event: PlannedEvent) -> Outcome | None:
         """None: let the general path look closer (it also finds out whether the catalog changed)."""
@@ -69,6 +71,11 @@ class _PostgreSQL:
 
     def dispose(self) -> None:
         self._engine.dispose()
+
+
+def _number_parameters(connection: psycopg.Connection, _record: object) -> None:
+    """From here on (SQLAlchemy has asked its own questions) parameters are $1, $2, …, so that psycopg need not look for them."""
+    connection.cursor_factory = psycopg.RawCursor
 
 
 class _Waiting:
