@@ -219,6 +219,8 @@ class Source:
     options: tuple[Option, ...] = ()
     test_payload: str = ""
     """A body that the page's "send a test" button posts."""
+    resolves: bool = True
+    """False when the tool only ever reports trouble, as mail does: its incidents end by hand."""
 
 
 @dataclass(frozen=True, slots=True)
