@@ -18,7 +18,6 @@ from app.hub import redis_server
 from app.models import User
 from app.settings import Settings
 from app.wiring import processes, transactions, vitals
-from app.wiring.extensions import db
 from app.wiring.runtime import runtime
 from app.wiring.transactions import DatabaseAway
 from app.wiring.vitals import Finding, Level
@@ -74,9 +73,7 @@ def migrations() -> Finding:
     """Whether the tables are those of this version."""
     script = ScriptDirectory(str(Path(current_app.extensions["migrate"].directory)))
     wanted = script.get_current_head()
-    with db.engine.connect() as connection:
-        transactions.set_mode("read")
-        found = MigrationContext.configure(connection).get_current_revision()
+    found = transactions.run(lambda session: MigrationContext.configure(session.connection()).get_current_revision(), "read")
     if found == wanted:
         return Finding("migrations", Level.OK, f"current ({found})")
     return Finding("migrations", Level.DOWN, f"at {found or 'none'}, this version needs {wanted}", "Run `flask migrate` (`flask hub` does it at its start).")

@@ -73,7 +73,7 @@ def _figures(session: Session) -> list[Metric]:
 
 def _incidents(session: Session) -> Metric:
     family = GaugeMetricFamily("tocsin_incidents_open", "Incidents that are not resolved.", labels=["state"])
-    counts = dict(session.execute(select(Incident.state, func.count()).where(OPEN).group_by(Incident.state)).tuples())
+    counts = dict(session.execute(select(Incident.state, func.count()).where(OPEN).group_by(Incident.state)).all())
     for state in ("triggered", "acknowledged"):
         family.add_metric([state], counts.get(state, 0))
     return family
