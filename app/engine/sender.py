@@ -87,6 +87,10 @@ class Sender:
                 self._changed.wait(left)
             return not self.busy
 
+    def close(self) -> None:
+        """Let go of the threads, after what is under way."""
+        self._pool.shutdown()
+
     def _full_lanes(self) -> list[str]:
         with self._changed:
             return [lane for lane, count in self._lanes.items() if count >= LANE_SLOTS]
