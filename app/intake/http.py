@@ -76,8 +76,8 @@ def take(visit: Visit) -> Response:
     """Answer one request."""
     try:
         return _take(runtime(), visit)
-    except transactions.DatabaseAway:
-        log.warning("the database is away: answered %s at %s with 503", visit.inbound.method, visit.path)
+    except transactions.DatabaseAway as error:
+        log.warning("the database is away, answered %s with 503: %s", visit.path, error)
         why = "Tocsin cannot reach its database; nothing was stored. Send it again."
         return visit.door.refuse(Refusal(Reason.AWAY, why, retry_after=AWAY_RETRY_AFTER))
 

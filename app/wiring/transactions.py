@@ -31,6 +31,7 @@ P = ParamSpec("P")
 TRIES = 3
 _RETRY_SQLSTATES = frozenset({"40P01", "40001", "55P03", "23505"})
 """Deadlock, serialization failure, lock not available, and a unique key that another transaction took meanwhile."""
+_inside: ContextVar[bool] = ContextVar("tocsin_inside_transaction", default=False)
 _mode: ContextVar[Mode] = ContextVar("tocsin_transaction_mode", default="write")
 
 
@@ -145,23 +146,28 @@ def retrying(work: Callable[[], T]) -> T:
 
 
 def run(work: Callable[[Session], T], mode: Mode = "write") -> T:
-    """Run `work(session)` in one transaction: commit when it returns, roll back when it raises, try again after a race."""
+    """Run `work(session)` in one transaction: commit when it returns, roll back when it raises, try again after a race.
+
+    Raises:
+        DatabaseAway: the database cannot be reached.
+        RuntimeError: it was called inside a transaction of the same thread.
+    """
 
     def once() -> T:
         token = _mode.set(mode)
-        session = db.session()
         try:
-            result = work(session)
-            session.commit()
-            return result
-        except BaseException:
-            session.rollback()
-            raise
+            with Session(db.engine, expire_on_commit=False) as session, session.begin():
+                return work(session)
         finally:
-            session.close()
             _mode.reset(token)
 
-    return retrying(once)
+    if _inside.get():
+        raise RuntimeError("a transaction inside a transaction: on SQLite it would wait for itself")
+    outer = _inside.set(True)
+    try:
+        return retrying(once)
+    finally:
+        _inside.reset(outer)
 
 
 def reading(view: Callable[Concatenate[Session, P], T]) -> Callable[P, T]:
