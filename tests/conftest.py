@@ -38,6 +38,11 @@ SECONDS_PER_TEST = 60
 SECONDS_PER_REALTIME_TEST = 300
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Options of our own."""
+    parser.addoption("--update-golden", action="store_true", help="write what the sources make of their payloads as what is expected")
+
+
 @pytest.fixture(autouse=True)
 def _guards(request: pytest.FixtureRequest) -> Iterator[None]:
     """Loopback only, and no test hangs."""
@@ -125,20 +130,19 @@ def _outside() -> Iterator[tuple[HttpReceiver, MailServer]]:
 
 
 @pytest.fixture
-def world(
-    make_settings: Callable[..., Settings], environment: dict[str, str], clock: FakeClock, tmp_path: Path, _outside: tuple[HttpReceiver, MailServer]
-) -> Iterator[World]:
+def world(make_settings: Callable[..., Settings], environment: dict[str, str], clock: FakeClock, _outside: tuple[HttpReceiver, MailServer]) -> Iterator[World]:
     """A whole world; leaving it with an unexpected message, or with a delivery under way, fails the test."""
     receiver, mail = _outside
     receiver.clear()
     mail.clear()
     built = create_app(make_settings(SMTP_HOST="127.0.0.1", SMTP_PORT=str(mail.port), SMTP_TLS="none", **environment), clock)
     with built.app_context():
-        made = World(built, clock, receiver, mail, tmp_path)
+        made = World(built, clock, receiver, mail)
         yield made
         try:
             made.leave()
         finally:
+            made.stop()
             db.session.remove()
             close(built)
 

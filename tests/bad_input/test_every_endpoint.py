@@ -185,12 +185,14 @@ ODD = [None, 1, -1.5, True, [], {}, "", "x" * 100_000, ["a", None], {"a": {"b": 
 def test_any_field_may_hold_anything_without_a_500(world: World, name: str) -> None:
     endpoint = ENDPOINTS[name]
     tool = world.integration(source=endpoint.source)
+    sent = 0
     for path in leaves(endpoint.good):
         for odd in ODD:
-            before = len(tool.requests())
+            world.clock.advance(minutes=1)  # more than 20 rejects a minute would share a row
             answer = post(world, endpoint, tool, replaced(endpoint.good, path, odd))
             assert answer.status in (endpoint.success, 400), f"{path} = {str(odd)[:50]!r}: {answer.status} {answer.text[:300]}"
-            assert len(tool.requests()) == before + 1, f"{path} = {str(odd)[:50]!r} left no receipt"
+            sent += 1
+            assert tool.count_requests() == sent, f"{path} = {str(odd)[:50]!r} left no receipt"
             if answer.status == 400:
                 is_refused(answer, endpoint, 400)
 

@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
 from sqlalchemy import Engine, create_engine, text
 
 from app import create_app
@@ -22,6 +21,7 @@ from app.hub.supervisor import web_command
 from app.settings import Settings, load
 from app.wiring.extensions import db
 from app.wiring.locks import WriteLock
+from tests.world.configuring import configure
 from tests.world.databases import SECRET_KEY
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -73,14 +73,11 @@ class Installation:
 
     def apply(self, document: dict[str, Any]) -> None:
         """Configure it, as `flask apply` does."""
-        file = self.folder / "tocsin.yaml"
-        file.write_text(yaml.safe_dump(document, sort_keys=False))
         app = create_app(self.settings)
-        done = app.test_cli_runner().invoke(args=["apply", str(file)])
         with app.app_context():
+            configure(app, document)
             app.extensions["tocsin"].close()
             db.engine.dispose()
-        assert done.exit_code == 0, f"{done.output}\n{done.exception!r}"
 
     def start(self, command: Sequence[str], **environ: str) -> subprocess.Popen[bytes]:
         """Start a program in this installation's environment; its words go to a log file."""

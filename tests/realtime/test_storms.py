@@ -10,8 +10,10 @@ import time
 from collections import Counter
 from typing import Any
 
-from tests.realtime.installation import KEY, Installation, new_key, until, usual_document
+from tests.realtime.installation import Installation, new_key, until, usual_document
 from tests.realtime.load import Reply, Sender, batch, event, in_threads, resolve_by_api, storm
+
+OTHER = "f0" * 16
 
 
 def test_500_requests_at_once_with_one_new_key_make_one_incident(web: Installation) -> None:
@@ -79,12 +81,12 @@ def test_triggers_racing_with_resolves_of_tools_and_of_people_lose_nothing(web: 
 
 
 def test_batches_in_every_order_of_keys_do_not_deadlock(web: Installation) -> None:
-    web.apply(usual_document(integrations=[{"name": "tool", "source": "prometheus", "key": KEY, "rate_limit": 0}]))
+    web.apply(usual_document(integrations=[{"name": "batches", "source": "prometheus", "key": OTHER, "rate_limit": 0}]))
     keys = [f"f{n}" for n in range(8)]
     requests = []
     for n in range(150):
         shuffle(keys, n)
-        requests.append(batch(keys, "resolved" if n % 3 == 2 else "firing"))
+        requests.append(batch(keys, "resolved" if n % 3 == 2 else "firing", OTHER))
 
     replies = storm(web.port, requests, senders=40)
 

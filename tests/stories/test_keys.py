@@ -35,7 +35,7 @@ def test_disabling_works_from_the_next_request_on(world: World) -> None:
     world.integration(key=tool.key, enabled=False)
 
     tool.event("trigger", "cpu").is_(403)
-    world.integration(key=tool.key)
+    world.integration(key=tool.key, enabled=True)
     tool.event("trigger", "cpu").is_(202)
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from app.domain import receipts
 from app.models import Integration, Receipt
@@ -109,6 +109,11 @@ class IntegrationInTest:
             ]
 
         return self._world.read(work)
+
+    def count_requests(self) -> int:
+        """How many receipts it has."""
+        query = select(func.count()).select_from(Receipt)
+        return self._world.read(lambda session: session.scalars(query.where(Receipt.integration_id == self._row(session).id)).one())
 
     def last_request(self) -> RequestSeen:
         """The newest receipt."""

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import datetime
-from pathlib import Path
 from typing import Any, TypeVar
 
-import yaml
 from flask import Flask
 from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
 from app.models import Delivery, Incident
 from app.wiring import transactions
-from tests.world import engine
 from tests.world.clock import FakeClock
+from tests.world.configuring import configure
+from tests.world.engine import Engine, next_due
 from tests.world.incident import IncidentInTest
 from tests.world.people import Hook, Mailbox
 from tests.world.receivers import HttpReceiver, MailServer
@@ -31,15 +29,15 @@ MAX_MOMENTS = 10_000
 class World:
     """One test's world.  Whoever leaves it with a message that no test asked for, or a delivery under way, fails."""
 
-    def __init__(self, app: Flask, clock: FakeClock, receiver: HttpReceiver, mail: MailServer, folder: Path) -> None:
+    def __init__(self, app: Flask, clock: FakeClock, receiver: HttpReceiver, mail: MailServer) -> None:
         self.app = app
         self.clock = clock
         self.receiver = receiver
         self.mail = mail
         self.document: dict[str, Any] = {"version": 1}
         """The configuration file of this installation; the builders write it."""
-        self._folder = folder
         self._is_applied = True
+        self._engine = Engine(app)
         clock.on_the_way = self._live_until
 
     # --- setting up -------------------------------------------------------------------------------------------------
@@ -99,13 +97,9 @@ class World:
 
     def ready(self) -> None:
         """Make the configuration so, as `flask apply` does."""
-        if self._is_applied:
-            return
-        self._is_applied = True
-        file = self._folder / "tocsin.yaml"
-        file.write_text(yaml.safe_dump(self.document, sort_keys=False))
-        done = self.app.test_cli_runner().invoke(args=["apply", str(file)])
-        assert done.exit_code == 0, f"{done.output}\n{done.exception!r}"
+        if not self._is_applied:
+            self._is_applied = True
+            configure(self.app, self.document)
 
     # --- what happens -----------------------------------------------------------------------------------------------
 
@@ -125,7 +119,7 @@ class World:
     def settle(self) -> None:
         """Do what is due now, as the ticker and a worker do within a second."""
         self.ready()
-        engine.run_what_is_due(self.app, self.clock.now())
+        self._engine.run_what_is_due(self.clock.now())
 
     def read(self, work: Callable[[Session], T]) -> T:
         """Look at the database."""
@@ -192,11 +186,15 @@ class World:
         due = select(func.count()).select_from(Delivery).where(Delivery.state == "planned", or_(Delivery.due_at <= now, Delivery.lease_token.is_not(None)))
         assert self.read(lambda session: session.scalars(due).one()) == 0, f"a delivery is not final; {self.explain()}"
 
+    def stop(self) -> None:
+        """Let go of everything."""
+        self._engine.stop()
+
     def _live_until(self, end: datetime) -> None:
         """What is due on the way happens at its own moment."""
         self.settle()
         for _ in range(MAX_MOMENTS):
-            moment = self.read(lambda session: engine.next_due(session, self.clock.now()))
+            moment = self.read(lambda session: next_due(session, self.clock.now()))
             if moment is None or moment > end:
                 break
             self.clock.set(moment)
@@ -217,11 +215,3 @@ class World:
         if all(known[key] != entry[key] for known in entries):
             entries.append(entry)
         self._is_applied = False
-
-
-@contextmanager
-def entered(world: World) -> Iterator[World]:
-    """Live in a world; leaving it in peace is part of the test."""
-    yield world
-    world.clock.on_the_way = world._live_until
-    world.leave()
