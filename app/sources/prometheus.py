@@ -33,13 +33,13 @@ def parse(inbound: Inbound, _options: Mapping[str, Any]) -> list[Event | Ignored
 def _event(body: Mapping[str, Any], alert: Any, n: int) -> Event:
     labels = labels_of(mapping_of(alert).get("labels"))
     fingerprint = text_at(alert, "fingerprint")
-    if not labels and not fingerprint:
-        raise NotUnderstood(f"alerts[{n}] has neither labels nor a fingerprint")
-    notes = labels_of(alert.get("annotations"))
+    notes = labels_of(mapping_of(alert).get("annotations"))
+    if not (labels or notes or fingerprint):
+        raise NotUnderstood(f"alerts[{n}] says nothing: it has no labels, no annotations and no fingerprint")
     status = text_at(alert, "status") or text_at(body, "status")
     return Event(
         action=Action.RESOLVE if status.lower() == "resolved" else Action.TRIGGER,
-        dedup_key=fingerprint or "labels:" + hash_of(labels),
+        dedup_key=fingerprint or ("labels:" + hash_of(labels) if labels else None),
         summary=_title(labels, notes, fingerprint),
         details=_details(body, alert, notes),
         severity=severity_of(labels.get("severity")),
