@@ -154,7 +154,7 @@ def people() -> Finding:
     """Whether anybody can be paged."""
     if transactions.run(lambda session: session.scalar(select(exists().where(User.archived_at.is_(None)))), "read"):
         return Finding("people", Level.OK, "there are users")
-    return Finding("people", Level.DEGRADED, "no user yet", "Make the first administrator: `flask user create --help`.")
+    return Finding("people", Level.DEGRADED, "no user yet", "Make the first administrator: `flask user create you@example.com --role admin`.")
 
 
 def _mounts() -> str:

@@ -19,10 +19,10 @@ NO_REDIS = """\
   └─────────────────────────────────────────────────────────────────────────┘
 """
 NO_USER = """\
-  Nobody can be paged yet.  Next:
-    flask user create --help     make the first administrator
-    flask apply FILE             or bring users, services and policies in a file
-  (`flask` is .venv/bin/flask; README.md has a file to start from.)
+  Nobody can be paged yet.  In a second terminal, in this folder:
+
+    .venv/bin/flask user create you@example.com --role admin
+    .venv/bin/flask apply FILE       users, policies and services; README.md has one to start from
 """
 
 

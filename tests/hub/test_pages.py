@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 
 import pytest
+from flask import Flask
 from flask.testing import FlaskClient
 
 from app import create_app
@@ -15,6 +16,7 @@ from app.models import Base, ManagerRun, Team, User
 from app.settings import Settings
 from app.wiring import transactions, vitals
 from app.wiring.vitals import Finding, Level
+from tests.conftest import close
 from tests.hub.running import free_port
 from tests.world.clock import FakeClock
 
@@ -33,10 +35,24 @@ def reported(client: FlaskClient) -> tuple[int, dict[str, str]]:
 
 
 @pytest.fixture
-def away(make_settings: Callable[..., Settings], clock: FakeClock) -> FlaskClient:
+def make_client(make_settings: Callable[..., Settings], clock: FakeClock) -> Iterator[Callable[..., FlaskClient]]:
+    """Clients of apps with settings of their own."""
+    made: list[Flask] = []
+
+    def make(**settings: str) -> FlaskClient:
+        made.append(create_app(make_settings(**settings), clock))
+        return made[-1].test_client()
+
+    yield make
+    for app in made:
+        with app.app_context():
+            close(app)
+
+
+@pytest.fixture
+def away(make_client: Callable[..., FlaskClient]) -> FlaskClient:
     """An app whose database is a port where nobody listens."""
-    settings = make_settings(DATABASE_URL=f"postgresql://postgres@127.0.0.1:{free_port()}/nobody")
-    return create_app(settings, clock).test_client()
+    return make_client(DATABASE_URL=f"postgresql://postgres@127.0.0.1:{free_port()}/nobody")
 
 
 class TestHealthz:
@@ -74,21 +90,20 @@ class TestReadyz:
         assert (status, checks["ticker"]) == (200, "degraded")
         assert client.get("/readyz").json["checks"]["ticker"]["summary"] == "failing: webhooks"
 
-    def test_no_redis_is_degraded_and_says_what_it_means(self, make_settings: Callable[..., Settings], clock: FakeClock) -> None:
-        app = create_app(make_settings(REDIS_URL=""), clock)
-        with app.app_context():
+    def test_no_redis_is_degraded_and_says_what_it_means(self, make_client: Callable[..., FlaskClient], clock: FakeClock) -> None:
+        client = make_client(REDIS_URL="")
+        with client.application.app_context():
             store(ran(clock.now()))
-        client = app.test_client()
 
         assert reported(client) == (200, {"database": "ok", "redis": "degraded", "ticker": "ok"})
         assert "pages go out through the ticker" in client.get("/readyz").json["checks"]["redis"]["advice"]
 
-    def test_a_redis_that_is_away_is_degraded_only(self, make_settings: Callable[..., Settings], clock: FakeClock) -> None:
-        app = create_app(make_settings(REDIS_URL=f"redis://127.0.0.1:{free_port()}/0"), clock)
-        with app.app_context():
+    def test_a_redis_that_is_away_is_degraded_only(self, make_client: Callable[..., FlaskClient], clock: FakeClock) -> None:
+        client = make_client(REDIS_URL=f"redis://127.0.0.1:{free_port()}/0")
+        with client.application.app_context():
             store(ran(clock.now()))
 
-        assert reported(app.test_client()) == (200, {"database": "ok", "redis": "degraded", "ticker": "ok"})
+        assert reported(client) == (200, {"database": "ok", "redis": "degraded", "ticker": "ok"})
 
     def test_a_database_that_is_away_is_unavailable(self, away: FlaskClient) -> None:
         status, checks = reported(away)

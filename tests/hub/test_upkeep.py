@@ -13,6 +13,7 @@ import pytest
 from flask import Flask
 from sqlalchemy import insert, select
 
+from app import create_app
 from app.cli import doctor, settings_page
 from app.core.errors import LostKey
 from app.core.keys import Vault
@@ -20,8 +21,9 @@ from app.domain import retention, sealed
 from app.domain.retention import Keep
 from app.models import Base, ContactMethod, Integration, IntegrationKey, ManagerRun, Process, Receipt, ReceiptEvent, Service, StoredSetting, User
 from app.settings import TABLE, Settings, load
-from app.wiring import transactions
+from app.wiring import schema, transactions
 from app.wiring.vitals import Level
+from tests.conftest import close
 from tests.world.clock import FakeClock
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -57,7 +59,6 @@ def old_vault(settings: Settings, app: Flask, clock: FakeClock) -> Vault:
 
 class TestDoctor:
     def test_a_new_installation_lacks_a_ticker_and_people(self, app: Flask) -> None:
-        assert found("database").level is Level.OK
         assert found("migrations").level is Level.OK
         assert found("ticker").level is Level.DOWN
         assert found("worker").level is Level.DEGRADED
@@ -73,6 +74,12 @@ class TestDoctor:
 
         assert not [finding for finding in doctor.examine() if finding.level is Level.DOWN]
         assert found("worker").summary == "1 alive"
+
+    def test_it_sees_that_the_clocks_of_database_and_tocsin_differ(self, app: Flask, settings: Settings) -> None:
+        database = found("database")  # the clock of tests stands in the past; SQLite has none of its own
+
+        assert database.level is (Level.OK if settings.is_sqlite else Level.DEGRADED)
+        assert ("its clock differs" in database.summary) is not settings.is_sqlite
 
     def test_it_names_the_lost_key(self, app: Flask, old_vault: Vault) -> None:
         secrets = found("secrets")
@@ -218,15 +225,11 @@ class TestPruning:
 class TestBackup:
     @pytest.fixture
     def app(self, make_settings: Callable[..., Settings], clock: FakeClock, tmp_path: Path) -> Iterator[Flask]:
-        from app import create_app
-        from app.wiring import schema
-        from app.wiring.extensions import db
-
         built = create_app(make_settings(DATABASE_URL=f"sqlite:///{tmp_path / 'own.db'}"), clock)
         schema.bring_up_to_date(built)
         with built.app_context():
             yield built
-            db.engine.dispose()
+            close(built)
 
     def test_it_copies_the_database_while_it_is_used(self, app: Flask, clock: FakeClock, tmp_path: Path) -> None:
         store(User(public_id="U1", email="ann@example.com", name="Ann", role="admin", created_at=clock.now()))
@@ -249,11 +252,10 @@ class TestBackup:
         assert (tmp_path / "copy.db").read_text() == "precious"
 
     def test_postgresql_is_left_to_its_own_tool(self, make_settings: Callable[..., Settings], tmp_path: Path) -> None:
-        from app import create_app
-
         app = create_app(make_settings(DATABASE_URL="postgresql://postgres@127.0.0.1:1/nobody"))
-
         result = app.test_cli_runner().invoke(args=["backup", str(tmp_path / "copy.db")])
+        with app.app_context():
+            close(app)
 
         assert result.exit_code == 1
         assert "pg_dump" in result.output
