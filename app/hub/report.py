@@ -48,7 +48,7 @@ def database(settings: Settings) -> str:
     url = make_url(settings.database_url)
     if settings.is_sqlite:
         return f"SQLite, {url.database}"
-    return f"PostgreSQL, {without_password(settings.database_url)}"
+    return f"PostgreSQL, {without_password(settings.database_url).removeprefix('postgresql+psycopg://')}"
 
 
 def without_password(url: str) -> str:
