@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Engine, create_engine, text
+from sqlalchemy import Engine, NullPool, create_engine, text
 
 from app import create_app
 from app.hub.supervisor import web_command
@@ -67,7 +67,7 @@ class Installation:
             **environ,
         }
         self.settings: Settings = load(self.environ)
-        self.engine: Engine = create_engine(self.settings.database_url)
+        self.engine: Engine = create_engine(self.settings.database_url, poolclass=NullPool)
         self._processes: list[subprocess.Popen[bytes]] = []
         self.web: subprocess.Popen[bytes] | None = None
 
@@ -95,7 +95,7 @@ class Installation:
         """Start the web server as the hub does, and wait until all its workers are there."""
         self.web = self.start(web_command(self.settings))
         until(self.listens, what=f"the web server; {self.log()}")
-        until(lambda: len(self.web_workers()) == self.settings.web_concurrency, what="the web workers")
+        until(self._workers_serve, what="the web workers")
 
     def listens(self) -> bool:
         """Whether somebody answers on the port."""
@@ -106,6 +106,11 @@ class Installation:
         """The process ids of the web server's workers."""
         assert self.web is not None
         return children_of(self.web.pid)
+
+    def _workers_serve(self) -> bool:
+        """Whether all workers have imported the app and run granian's loop; one that is stopped before takes 10 s to end."""
+        workers = self.web_workers()
+        return len(workers) == self.settings.web_concurrency and all(any("tokio" in name for name in threads_of(worker)) for worker in workers)
 
     def log(self) -> str:
         """What the processes said."""
@@ -157,6 +162,14 @@ def children_of(pid: int) -> list[int]:
             if int(parent) == pid and state != "Z" and _is_granian_worker(entry):
                 found.append(int(entry.name))
     return sorted(found)
+
+
+def threads_of(pid: int) -> list[str]:
+    """The names of a process's threads."""
+    try:
+        return [(task / "comm").read_text() for task in Path(f"/proc/{pid}/task").iterdir()]
+    except OSError:
+        return []
 
 
 def _is_granian_worker(entry: Path) -> bool:

@@ -136,7 +136,7 @@ def test_a_web_server_that_is_asked_to_stop_answers_what_it_took(web: Installati
     assert web.scalar("SELECT count(*) FROM incidents") <= taken + 16, "more than what was on the wire is stored without an answer"
 
 
-def test_two_writers_configure_while_tools_post(web: Installation) -> None:
+def test_somebody_configures_while_tools_post(web: Installation) -> None:
     """The catalog's version changes under the storm: every request is still answered by what holds."""
     replies: list[Reply] = []
     done = threading.Event()
@@ -150,7 +150,7 @@ def test_two_writers_configure_while_tools_post(web: Installation) -> None:
     def catalog() -> None:
         while not done.is_set():
             web.write("UPDATE meta SET config_version = config_version + 1")
-            time.sleep(0.02)
+            time.sleep(0.2)
 
     in_threads([tools, catalog])
 
