@@ -53,9 +53,8 @@ class Site:
 
     def start(self, kind: str) -> subprocess.Popen[bytes]:
         """Start a process and wait for its sign of life."""
-        before = self.alive(kind)
         started = self.installation.flask(kind)
-        until(lambda: self.alive(kind) == before + 1, 30, f"a {kind}; {self.installation.log()}")
+        until(lambda: any(row.pid == started.pid for row in making.all_of(Process)), 30, f"a {kind}; {self.installation.log()}")
         return started
 
     def alive(self, kind: str) -> int:
