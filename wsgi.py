@@ -17,3 +17,9 @@ try:
 except BadSettingError as error:
     sys.stderr.write(f"tocsin: {error}\n")
     raise SystemExit(2) from None
+
+if "granian" in sys.modules:
+    from app.wiring import log, processes
+
+    log.start("web", application.extensions["tocsin"].settings.log_level)
+    processes.start_heartbeat(application, "web")

@@ -193,7 +193,7 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
             shown = "its value" if row.name in SECRET_NAMES else repr(raw)
             raise BadSettingError(f"{row.name}: {shown} cannot be used: {error}") from error
     try:
-        values["data_dir"].mkdir(parents=True, exist_ok=True)
+        values["data_dir"].mkdir(mode=0o700, parents=True, exist_ok=True)
         values["secret_key"] = values["secret_key"] or _kept_secret(values["data_dir"] / "secret_key")
     except OSError as error:
         raise BadSettingError(f"DATA_DIR: {values['data_dir']} cannot be used: {error.strerror}") from error

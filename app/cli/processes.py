@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-import os
 import sys
 
 import click
@@ -12,6 +10,7 @@ from flask.cli import with_appcontext
 
 from app.hub import supervisor, unix
 from app.settings import BadSettingError
+from app.wiring import log
 from app.wiring.runtime import runtime
 from app.wiring.transactions import DatabaseAway
 
@@ -39,7 +38,7 @@ def run_worker() -> None:
     """Send what is due: escalations and outgoing messages, fed through Redis."""
     from app.engine import worker
 
-    _start_log("worker")
+    log.start("worker", runtime().settings.log_level)
     worker.serve(_app())
 
 
@@ -49,7 +48,7 @@ def run_ticker() -> None:
     """Watch what becomes due, and hand it to the workers; without Redis, send it."""
     from app.engine import ticker
 
-    _start_log("ticker")
+    log.start("ticker", runtime().settings.log_level)
     ticker.serve(_app())
 
 
@@ -59,7 +58,7 @@ def run_smtp() -> None:
     """Take alerts by mail."""
     from app.intake import smtp
 
-    _start_log("smtp")
+    log.start("smtp", runtime().settings.log_level)
     smtp.serve(_app())
 
 
@@ -69,7 +68,7 @@ def tick_once() -> None:
     """Do one pass of everything that is due now, and end."""
     from app.engine import tick
 
-    _start_log("tick")
+    log.start("tick", runtime().settings.log_level)
     tick.run(_app(), runtime().now())
 
 
@@ -77,12 +76,6 @@ def _app() -> Flask:
     """The app itself, for code that outlives this context."""
     app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]  # the proxy's own way, not in its type
     return app
-
-
-def _start_log(kind: str) -> None:
-    """Log to stderr, each line with its process."""
-    level = runtime().settings.log_level.upper()
-    logging.basicConfig(level=level, format=f"%(asctime)s {kind}[{os.getpid()}] %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
 
 
 def _give_up(why: str, code: int) -> None:

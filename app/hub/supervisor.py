@@ -102,8 +102,13 @@ class Supervisor:
             self._redis = report.without_password(self._settings.redis_url)
             return environ
         socket = redis_server.socket_path(self._settings)
+        try:
+            configuration = redis_server.write_configuration(self._settings)
+        except OSError as error:
+            tell(f"no embedded Redis: {error}")
+            return environ
         for program in redis_server.find_programs():
-            command = (program, str(redis_server.write_configuration(self._settings)))
+            command = (program, str(configuration))
             child = Child("redis", command, environ, str(self._settings.data_dir), is_quiet=True)
             child.start()
             if self._waits_until(lambda: redis_server.is_up(socket), child):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import re
 import sys
 import tomllib
@@ -27,6 +28,7 @@ def direct_requirements() -> dict[str, str]:
     return {name: MODULES.get(name, name.replace("-", "_")) for name in names}
 
 
+@functools.cache
 def imported_modules() -> set[str]:
     found: set[str] = set()
     for path in [*(ROOT / "app").rglob("*.py"), *(ROOT / "migrations").rglob("*.py"), ROOT / "wsgi.py"]:

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -91,6 +92,20 @@ def test_doctor_finds_the_running_hub_in_good_health(hub: RunningHub) -> None:
     assert said.returncode == 0, said.stdout
     assert "embedded, answers" in said.stdout
     assert "FAIL" not in said.stdout
+
+
+def test_every_process_shows_its_life(hub: RunningHub) -> None:
+    def counted() -> bool:
+        with urllib.request.urlopen(f"http://127.0.0.1:{hub.port}/metrics", timeout=5) as answer:
+            lines = answer.read().decode().splitlines()
+        return {line for line in lines if line.startswith("tocsin_processes{")} == {
+            'tocsin_processes{kind="web"} 2.0',
+            'tocsin_processes{kind="worker"} 1.0',
+            'tocsin_processes{kind="ticker"} 1.0',
+            'tocsin_processes{kind="smtp"} 1.0',
+        }
+
+    until(counted, 20, "two web processes, a worker, a ticker and a mail listener beat, and nobody who is dead")
 
 
 def test_ctrl_c_stops_everything_in_order_and_the_next_start_finds_all_data(make_hub: Callable[..., RunningHub]) -> None:
