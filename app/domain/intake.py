@@ -1,6 +1,6 @@
 """The main path on one page: a request becomes a Plan without any SQL, and a Plan becomes rows in one transaction.
 
-`prepare` is pure: route, keys, texts, severity.  `accept` is the general path; one plain trigger or resolve may instead
+`prepare` is pure: route, keys, texts, severity.  `accept` is the general path; plain triggers and resolves may instead
 take the fast path of `accept_sql`, which leaves equal rows (a hypothesis test proves it).
 """
 
@@ -65,10 +65,9 @@ def accept(session: Session, plan: Plan) -> list[Outcome]:
 
 
 def _apply_all(session: Session, plan: Plan) -> list[Outcome]:
-    """Apply the events in the order of their keys, so that two batches wait for each other instead of dying in a deadlock."""
     alerts.lock_firing(session, plan)
     outcomes: dict[int, Outcome] = {}
-    for n, event in sorted(enumerate(plan.events), key=_order):
+    for n, event in plan.in_lock_order():
         if isinstance(event, Ignored):
             outcomes[n] = Outcome(None, "ignored", Reason.IGNORED, why=event.why)
         else:
@@ -77,11 +76,6 @@ def _apply_all(session: Session, plan: Plan) -> list[Outcome]:
     if plan.problem is None:
         return ordered
     return [replace(outcome, verdict="unrecognised", reason=Reason.UNRECOGNISED, why=plan.problem) for outcome in ordered]
-
-
-def _order(numbered: tuple[int, PlannedEvent | Ignored]) -> tuple[int, str, int]:
-    n, event = numbered
-    return (0, "", n) if isinstance(event, Ignored) else (event.service.id, event.dedup_key, n)
 
 
 def _settle(integration: IntegrationFacts, event: Event, choice: routing.Choice) -> PlannedEvent:

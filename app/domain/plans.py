@@ -66,19 +66,25 @@ class Plan:
     problem: str | None = None
     """Why the request could not be read; then `events` is the one that opens the "unrecognised payload" incident."""
 
-    def plain_event(self) -> PlannedEvent | None:
-        """The event that the fast path can take: the only one of the request, an ungrouped trigger or resolve."""
-        if len(self.events) != 1 or self.problem is not None:
-            return None
-        event = self.events[0]
-        if isinstance(event, Ignored) or event.action is Action.ACKNOWLEDGE or event.group_key is not None:
-            return None
-        return event
+    @property
+    def is_plain(self) -> bool:
+        """Whether the fast path can take it: ungrouped triggers and resolves, and nothing that was not understood."""
+        events = [event for event in self.events if not isinstance(event, Ignored)]
+        return bool(events) and self.problem is None and all(event.action is not Action.ACKNOWLEDGE and event.group_key is None for event in events)
+
+    def in_lock_order(self) -> list[tuple[int, PlannedEvent | Ignored]]:
+        """The events with their places, by service and key, so that two batches wait for each other instead of dying in a deadlock."""
+        return sorted(enumerate(self.events), key=_lock_order)
 
     @property
     def actor(self) -> Actor:
         """The sender, as history names it."""
         return Actor(ActorKind.SOURCE, self.integration.name, self.integration.id)
+
+
+def _lock_order(numbered: tuple[int, PlannedEvent | Ignored]) -> tuple[int, str, int]:
+    n, event = numbered
+    return (0, "", n) if isinstance(event, Ignored) else (event.service.id, event.dedup_key, n)
 
 
 @dataclass(frozen=True, slots=True)

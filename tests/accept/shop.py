@@ -9,11 +9,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from flask import Flask
-from sqlalchemy import select
+from sqlalchemy import inspect, select
 from sqlalchemy.orm import Session
 
 from app.core.keys import new_public_id
-from app.core.types import Action, Event, Inbound, Severity
+from app.core.types import Action, Event, Ignored, Inbound, Severity
 from app.domain import intake, receipts
 from app.domain.facts import IntegrationFacts
 from app.domain.plans import Outcome, Plan
@@ -48,16 +48,16 @@ class Shop:
         assert found is not None
         return found
 
-    def plan(self, *events: Event, now: datetime) -> Plan:
+    def plan(self, *events: Event | Ignored, now: datetime) -> Plan:
         kept = receipts.facts(INBOUND, "goalert", 204, path=INBOUND.path, pack=self.runtime.settings.is_sqlite)
         return intake.prepare(self.facts, INBOUND, list(events), kept, now=now)
 
-    def fast(self, *events: Event, now: datetime = START) -> list[Outcome]:
+    def fast(self, *events: Event | Ignored, now: datetime = START) -> list[Outcome]:
         """Accept as the product does: the fast path where it fits."""
         accepted: list[Outcome] = self.runtime.acceptor.accept(self.plan(*events, now=now))
         return accepted
 
-    def general(self, *events: Event, now: datetime = START) -> list[Outcome]:
+    def general(self, *events: Event | Ignored, now: datetime = START) -> list[Outcome]:
         """Accept by the general path alone."""
         plan = self.plan(*events, now=now)
         return transactions.run(lambda session: intake.accept(session, plan))
@@ -91,4 +91,4 @@ def minutes(n: float) -> datetime:
 
 def rows(model: Any, *conditions: Any) -> list[Any]:
     """Rows in the order of their ids, detached."""
-    return transactions.run(lambda session: list(session.scalars(select(model).where(*conditions).order_by(model.id))), "read")
+    return transactions.run(lambda session: list(session.scalars(select(model).where(*conditions).order_by(*inspect(model).primary_key))), "read")

@@ -10,9 +10,9 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import inspect
 
-from app.core.types import Action, Actor, ActorKind, Event, Link, Severity
+from app.core.types import Action, Actor, ActorKind, Event, Ignored, Link, Severity
 from app.domain import incidents
-from app.models import Alert, Incident, Receipt, TimelineEntry
+from app.models import Alert, Incident, Receipt, ReceiptEvent, TimelineEntry
 from app.wiring import transactions
 from tests.accept.shop import START, Shop, rows
 
@@ -39,19 +39,20 @@ def events(draw: st.DrawFn) -> Event:
     )
 
 
-STEPS = st.lists(st.one_of(events(), st.sampled_from(["a person resolves everything", "a person acknowledges everything"])), min_size=1, max_size=8)
+REQUESTS = st.lists(events() | st.builds(Ignored, st.text(max_size=5)), min_size=1, max_size=4)
+STEPS = st.lists(st.one_of(REQUESTS, st.sampled_from(["a person resolves everything", "a person acknowledges everything"])), min_size=1, max_size=8)
 
 
 @settings(max_examples=60, phases=[Phase.generate], suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(steps=STEPS, gaps=st.lists(st.sampled_from([0, 1, 5, 12, 70]), min_size=1, max_size=4), with_policy=st.booleans())
-def test_the_fast_and_the_general_path_leave_equal_rows(app: Flask, steps: list[Event | str], gaps: list[int], with_policy: bool) -> None:
+def test_the_fast_and_the_general_path_leave_equal_rows(app: Flask, steps: list[list[Event] | str], gaps: list[int], with_policy: bool) -> None:
     fast, general = Shop(app, with_policy=with_policy), Shop(app, with_policy=with_policy)
     now = START
     for n, step in enumerate(steps):
         now += timedelta(minutes=gaps[n % len(gaps)])
-        if isinstance(step, Event):
-            quick = fast.fast(step, now=now)
-            slow = general.general(step, now=now)
+        if isinstance(step, list):
+            quick = fast.fast(*step, now=now)
+            slow = general.general(*step, now=now)
             assert [(each.reason, each.verdict, each.dedup_key) for each in quick] == [(each.reason, each.verdict, each.dedup_key) for each in slow]
         else:
             act = incidents.resolve if "resolves" in step else incidents.acknowledge
@@ -73,13 +74,14 @@ def picture(shop: Shop) -> dict[str, list[dict[str, Any]]]:
     alert_numbers = {alert.id: n for n, alert in enumerate(alerts)}
     lines = rows(TimelineEntry, TimelineEntry.incident_id.in_(numbers))
     kept = rows(Receipt, Receipt.integration_id == shop.integration_id)
-    named = {"incidents": found, "alerts": alerts, "timeline": lines, "receipts": kept}
+    parts = rows(ReceiptEvent, ReceiptEvent.receipt_id.in_([receipt.id for receipt in kept]))
+    named = {"incidents": found, "alerts": alerts, "timeline": lines, "receipts": kept, "parts": parts}
     return {name: [_plain(row, numbers, alert_numbers, shop) for row in each] for name, each in named.items()}
 
 
 def _plain(row: Any, numbers: dict[int, int], alert_numbers: dict[int, int], shop: Shop) -> dict[str, Any]:
     values = {column.key: getattr(row, column.key) for column in inspect(type(row)).column_attrs}
-    for name in ("id", "public_id", "service_id", "integration_id", "policy_snapshot_id", "actor_id"):
+    for name in ("id", "public_id", "service_id", "integration_id", "policy_snapshot_id", "actor_id", "receipt_id"):
         values.pop(name, None)
     values["actor_label"] = "" if values.get("actor_label") == shop.facts.name else values.get("actor_label")
     if values.get("resolved_by") and isinstance(values["resolved_by"], dict):

@@ -18,6 +18,8 @@ from app.core.text import clean_block, clean_json, clean_line
 Check = Callable[[str, Any], Any]
 """(field, value) to the value as it is stored; raises Invalid."""
 
+MOST_LISTED = 30
+"""Known words that a refusal lists."""
 _EMAIL = re.compile(r"[^\s@<>,;:\"()\[\]\\]+@[^\s@<>,;:\"()\[\]\\]+\Z")
 _FOREIGN_ID = re.compile(r"[A-Za-z0-9_-]{1,32}\Z")
 
@@ -51,7 +53,8 @@ def unknown(what: str, word: object, known: Iterable[str], also: Iterable[str] =
     """The sentence about a word that is none of the known ones, with the nearest (`also` of these) or with all known ones."""
     words = sorted(known)
     text = clean_line(str(word), 80)
-    return f'Unknown {what} "{text}"' + (suggestion(text, [*words, *also]) or f"; known: {', '.join(words) or 'none'}.")
+    listed = ", ".join(words[:MOST_LISTED]) + (f" and {len(words) - MOST_LISTED} more" if len(words) > MOST_LISTED else "")
+    return f'Unknown {what} "{text}"' + (suggestion(text, [*words, *also]) or f"; known: {listed or 'none'}.")
 
 
 def line(limit: int = 255) -> Check:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from sqlalchemy import ColumnElement, select, update
@@ -49,14 +49,7 @@ _DULL = frozenset({"id", "created_at", "archived_at", "snapshot_id"})
 """Columns that say nothing about what somebody changed."""
 
 
-class Named(Protocol):
-    """A row with a name that is unique among the living."""
-
-    id: Any
-    name: Any
-    archived_at: Any
-
-
+_TITLES = {"pagerduty_id": "PagerDuty id", "uuid": "UUID", "email": "address"}
 R = TypeVar("R", bound=Base)
 
 
@@ -121,7 +114,7 @@ def refuse_taken(session: Session, model: type[Any], field: str, value: Any, *co
     if but is not None:
         query = query.where(model.id != getattr(but, "id"))  # noqa: B009 - Base does not declare it
     if session.scalars(query.limit(1)).first() is not None:
-        raise Invalid(field, f'There is already {_an(NOUNS[model.__tablename__])} with the {field.replace("_", " ")} "{value}".')
+        raise Invalid(field, f'There is already {_an(NOUNS[model.__tablename__])} with the {_TITLES.get(field, field)} "{value}".')
 
 
 def refuse_used(row: Base, users: list[str], advice: str = "") -> None:

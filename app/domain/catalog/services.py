@@ -41,11 +41,10 @@ class ServiceFields(ServiceOptions, total=False):
 def _severity_urgency(field: str, value: Any) -> dict[str, str]:
     if not isinstance(value, Mapping):
         raise Invalid(field, "Write urgencies by severity, as {warning: high}.")
-    table = {str(severity): checks.one_of(*Urgency) for severity in Severity}
-    unknown = [str(severity) for severity in value if severity not in table]
-    if unknown:
-        raise Invalid(field, checks.unknown("severity", unknown[0], table))
-    return checks.checked({str(severity): urgency for severity, urgency in value.items()}, table)
+    for severity in value:
+        if severity not in list(Severity):
+            raise Invalid(field, checks.unknown("severity", severity, Severity))
+    return {str(severity): checks.one_of(*Urgency)(f"{field}.{severity}", urgency) for severity, urgency in value.items()}
 
 
 _TABLE: Mapping[str, Check] = {
@@ -77,8 +76,7 @@ def create_service(session: Session, *, name: str, actor: Actor, now: datetime, 
     """
     values = check_service({"name": name, "uuid": uuid or str(uuid4()), **fields})
     _check_against_others(session, values, None)
-    if session.scalars(select(Service.id).where(Service.uuid == values["uuid"])).first() is not None:
-        raise Invalid("uuid", f"There is, or was, a service with the UUID {values['uuid']}.")
+    records.refuse_taken(session, Service, "uuid", values["uuid"])
     return records.create(session, Service(public_id=new_public_id("S"), created_at=now, **values), actor=actor, now=now)
 
 
@@ -94,7 +92,7 @@ def update_service(session: Session, service: Service, *, actor: Actor, now: dat
 
 
 def archive_service(session: Session, service: Service, *, actor: Actor, now: datetime) -> bool:
-    """Put a service away, and its integrations with it.
+    """Put a service away, and its integrations with it; its name, UUID and PagerDuty id are free again.
 
     Raises:
         Conflict: an incident is open on it, or a route of another service's integration leads to it.
@@ -110,7 +108,7 @@ def archive_service(session: Session, service: Service, *, actor: Actor, now: da
     records.refuse_used(service, [f"a route of the integration {integration.name}" for integration in leading])
     for integration in living_integrations(session, service):
         integrations.archive_integration(session, integration, actor=actor, now=now)
-    return records.archive(session, service, actor=actor, now=now, pagerduty_id=None)
+    return records.archive(session, service, actor=actor, now=now, pagerduty_id=None, uuid=str(uuid4()))
 
 
 def default_service(session: Session, *, now: datetime) -> Service:

@@ -27,17 +27,18 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Document:
-    """The whole file; its reader holds the names that it refers to."""
+    """The whole file; planning refuses it when its reader has noted problems, so that all are told at once."""
 
     sections: Mapping[str, tuple[Wanted, ...]]
     reader: Reader
+    """With the problems, and the names that the file refers to."""
 
 
 def read(text: str, environ: Mapping[str, str]) -> Document:
     """Read a file; secrets written {env: NAME} come from `environ`.
 
     Raises:
-        InvalidFields: everything that is wrong, each with its path such as services[0].integrations[1].source.
+        InvalidFields: it cannot be read at all.  Everything else that is wrong is noted in the document's reader.
     """
     try:
         top = reading.parse(text)
@@ -53,7 +54,6 @@ def read(text: str, environ: Mapping[str, str]) -> Document:
     elif top["version"] != VERSION or isinstance(top["version"], bool):
         reader.refuse("version", f"this Tocsin reads version {VERSION}")
     sections = {noun.section: _section(reader, noun, noun.section, top[noun.section], ()) for noun in NOUNS if top.get(noun.section) is not None}
-    reader.done()
     return Document(sections, reader)
 
 
@@ -71,11 +71,10 @@ def _section(reader: Reader, noun: Noun, path: str, value: Any, above: Trail) ->
 
 def _item(reader: Reader, noun: Noun, path: str, value: Any, above: Trail) -> Wanted | None:
     key = _key(reader, noun, value)
-    before = len(reader.problems)
     values = reader.mapping(path, value, noun.fields, (*above, key), also=[child.section for child in noun.children])
     if isinstance(value, Mapping):
         reader.require(path, values, noun.key)
-    values = _checked(reader, noun, path, values) if len(reader.problems) == before else values
+    values = _checked(reader, noun, path, values)
     children = {}
     for child in noun.children:
         if isinstance(value, Mapping) and value.get(child.section) is not None:
@@ -99,9 +98,10 @@ def _key(reader: Reader, noun: Noun, value: Any) -> str:
 def _checked(reader: Reader, noun: Noun, path: str, values: Values) -> Values:
     try:
         return noun.check(values)
-    except InvalidFields as error:
-        for at, why in error.problems:
-            reader.refuse(f"{path}.{at}", why)
     except Invalid as error:
-        reader.refuse(f"{path}.{error.field}", error.why)
+        problems = error.problems if isinstance(error, InvalidFields) else [(error.field, error.why)]
+    told = [noted for noted, _ in reader.problems]
+    for at, why in problems:
+        if not any(noted.startswith(f"{path}.{at}") for noted in told):  # what could not be read is no second problem
+            reader.refuse(f"{path}.{at}", why)
     return values

@@ -67,7 +67,7 @@ def make(document: Document, state: State, *, prune: bool = False) -> Plan:
     """Compare.  What the file does not name is left alone; `prune` archives it where the file has its section.
 
     Raises:
-        InvalidFields: the file names something that is nowhere, lacks what a new thing needs, or changes what is fixed.
+        InvalidFields: everything that is wrong with the file, each with its path such as services[0].integrations[1].source.
     """
     reader = document.reader
     changes: list[Change] = []

@@ -150,7 +150,7 @@ def read_duration(reader: Reader, path: str, value: Any, _trail: tuple[str, ...]
 def _read_moment(reader: Reader, path: str, value: Any, _trail: tuple[str, ...]) -> Any:
     if isinstance(value, str):
         try:
-            value = datetime.fromisoformat(value)
+            value = date.fromisoformat(value) if len(value) == len("2027-01-31") else datetime.fromisoformat(value)
         except ValueError:
             return reader.refuse(path, "write a time with its zone, as 2027-01-31T00:00:00Z, or a day, as 2027-01-31")
     if isinstance(value, date) and not isinstance(value, datetime):

@@ -68,8 +68,8 @@ class _Reading:
         self._now = now
         self._names: dict[tuple[type[Any], int], str] = {}
         for model in (Team, Destination, EscalationPolicy, Service):
-            self._names |= {(model, row_id): name for row_id, name in session.execute(select(model.id, model.name)).tuples()}
-        self._names |= {(User, row_id): email for row_id, email in session.execute(select(User.id, User.email)).tuples()}
+            self._names |= {(model, row_id): name for row_id, name in session.execute(select(model.id, model.name))}
+        self._names |= {(User, row_id): email for row_id, email in session.execute(select(User.id, User.email))}
 
     def _name(self, model: type[Any], row_id: int | None) -> str | None:
         return None if row_id is None else self._names[(model, row_id)]
@@ -206,7 +206,7 @@ class _Reading:
             public_id: (service, name)
             for public_id, service, name in self._session.execute(
                 select(Integration.public_id, Service.name, Integration.name).join(Service, Integration.service_id == Service.id)
-            ).tuples()
+            )
         }
         query = select(OutgoingWebhook).where(OutgoingWebhook.archived_at.is_(None)).order_by(OutgoingWebhook.id)
         return {row.name: Entry(self._webhook(row, paths)) for row in self._session.scalars(query)}
