@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -67,3 +68,11 @@ def test_the_document_describes_every_endpoint_to_anybody(firm: Firm) -> None:
     assert {"state", "label", "page", "perpage"} <= {parameter["name"] for parameter in listed["parameters"]}
     item = listed["responses"]["200"]["content"]["application/json"]["schema"]["properties"]["results"]["items"]
     assert item["properties"]["resolved_at"] == {"type": ["string", "null"], "format": "date-time"}
+
+
+def test_the_documentation_names_every_route_with_its_scope() -> None:
+    lines = (Path(__file__).parents[2] / "docs" / "api.md").read_text().splitlines()
+
+    documented = {tuple(cell.strip(" `") for cell in line.split("|")[1:3]) for line in lines if line.startswith(("| `GET", "| `P", "| `DELETE"))}
+
+    assert documented == {(f"{endpoint.method} {endpoint.path}", endpoint.verb) for endpoint in v1.ENDPOINTS}
