@@ -3,6 +3,7 @@
 import os
 import sys
 from multiprocessing import parent_process
+from multiprocessing.util import Finalize
 
 from app import create_app
 from app.hub.unix import die_with_parent
@@ -22,4 +23,5 @@ if "granian" in sys.modules:
     from app.wiring import log, processes
 
     log.start("web", application.extensions["tocsin"].settings.log_level)
-    processes.start_heartbeat(application, "web")
+    heartbeat = processes.start_heartbeat(application, "web")
+    Finalize(None, heartbeat.__exit__, (None, None, None), exitpriority=1)  # granian's workers run these at their end, and no atexit
