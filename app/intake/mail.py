@@ -34,31 +34,31 @@ TOO_LARGE = "552 5.3.4 A mail may have 10 MiB"
 _ADDRESS = re.compile(r'"?([A-Za-z0-9-]{16,64})(?:\+(.*?))?"?@([^@]+)\Z', re.DOTALL)
 log = logging.getLogger(__name__)
 
-_STATUSES = {
-    Reason.NO_KEY: 501,
-    Reason.UNKNOWN_KEY: 550,
-    Reason.DISABLED: 550,
-    Reason.WRONG_SIGNATURE: 550,
-    Reason.LIMITED: 451,
-    Reason.TOO_LARGE: 552,
-    Reason.INVALID: 554,
-    Reason.UNRECOGNISED: 554,
-    Reason.AWAY: 451,
+_CODES = {
+    Reason.NO_KEY: (501, "5.1.3"),
+    Reason.UNKNOWN_KEY: (550, "5.1.1"),
+    Reason.DISABLED: (550, "5.7.1"),
+    Reason.WRONG_SIGNATURE: (550, "5.7.1"),
+    Reason.LIMITED: (451, "4.7.1"),
+    Reason.TOO_LARGE: (552, "5.3.4"),
+    Reason.INVALID: (554, "5.6.0"),
+    Reason.UNRECOGNISED: (554, "5.6.0"),
+    Reason.AWAY: (451, "4.3.0"),
 }
-_ENHANCED = {250: "2.6.0", 451: "4.3.0", 501: "5.1.3", 550: "5.7.1", 552: "5.3.4", 554: "5.6.0"}
-"""RFC 3463."""
+"""SMTP's code, and that of RFC 3463."""
 
 
 def _answer(_inbound: Inbound, outcomes: Sequence[Outcome]) -> Response:
     number = outcomes[0].incident_id
-    return Response(f"taken, incident {number}" if number else f"taken: {outcomes[0].reason}", 250)
+    return Response(f"2.6.0 taken, incident {number}" if number else f"2.6.0 taken: {outcomes[0].reason}", 250)
 
 
 def _refusal(status: int, refusal: Refusal) -> Response:
-    return Response(refusal.why, status)
+    enhanced = next((enhanced for reason, (_status, enhanced) in _CODES.items() if reason is refusal.reason), "5.0.0")
+    return Response(f"{enhanced} {refusal.why}", status)
 
 
-DOOR = Door("email", 250, _answer, _refusal, _STATUSES)
+DOOR = Door("email", 250, _answer, _refusal, {reason: status for reason, (status, _enhanced) in _CODES.items()})
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +89,7 @@ class Handler:
 
     async def handle_MAIL(self, _server: SMTP, _session: Session, envelope: Envelope, address: str, options: list[str]) -> str:  # noqa: N802 - aiosmtpd's
         """Take any sender but none: an empty one is a bounce."""
-        if not address:
+        if address in ("", "<>"):
             return "501 5.1.7 Bounces are not alerts"
         envelope.mail_from = address
         envelope.mail_options.extend(options)
@@ -174,7 +174,7 @@ class Handler:
         with self._app.app_context():
             response = take(visit)
         words = " ".join(response.get_data(as_text=True).split())[:400]
-        return f"{response.status_code} {_ENHANCED.get(response.status_code, '5.0.0')} {words}".encode("ascii", "replace").decode()
+        return f"{response.status_code} {words}".encode("ascii", "replace").decode()
 
 
 def _weight(answer: str) -> str:

@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 class _Server(SMTP):
     """aiosmtpd's server for one connection; takes long lines, which HTML mail has, and notes a mail that is too large."""
 
-    line_length_limit = 1024 * 1024
+    line_length_limit = MAX_BYTES
 
     def __init__(self, handler: Handler, connections: set[_Server], **settings: Any) -> None:
         super().__init__(handler, **settings)
