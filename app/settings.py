@@ -170,6 +170,11 @@ class Settings:
         return self.sources["SECRET_KEY"] == "default"  # noqa: S105 - a name, not a secret
 
     @property
+    def hub_lock(self) -> Path:
+        """The file that the hub of this DATA_DIR locks while it lives."""
+        return self.data_dir / "hub.lock"
+
+    @property
     def redis_socket(self) -> Path:
         """The embedded Redis's socket (a short relative path would not outlive a change of folder)."""
         return self.data_dir / "redis.sock"

@@ -14,7 +14,7 @@ from sqlalchemy.engine import make_url
 
 from app.core.keys import Vault
 from app.domain import sealed
-from app.hub import redis_server
+from app.hub import redis_server, unix
 from app.models import User
 from app.settings import Settings
 from app.wiring import processes, transactions, vitals
@@ -120,7 +120,7 @@ def find_redis(settings: Settings) -> Finding:
     if redis_server.is_up(redis_server.socket_path(settings)):
         return Finding("redis", Level.OK, "embedded, answers")
     program = next(redis_server.find_programs(), None)
-    if program:
+    if program and not unix.is_held(settings.hub_lock):
         return Finding("redis", Level.OK, f"embedded ({program}), not running now; `flask hub` starts it")
     return vitals.redis_finding()
 

@@ -42,7 +42,7 @@ def run(app: Flask) -> int:
     """
     with app.app_context():
         settings = runtime().settings
-        lock = hold_folder(settings.data_dir / "hub.lock")
+        lock = hold_folder(settings.hub_lock)
         try:
             refuse_what_cannot_work(settings)
             wait_for_database(tell)

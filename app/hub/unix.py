@@ -58,6 +58,21 @@ def hold_folder(path: Path) -> int:
     return handle
 
 
+def is_held(path: Path) -> bool:
+    """Whether a living process holds the lock of `hold_folder`."""
+    try:
+        handle = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(handle)
+    return False
+
+
 def is_taken(host: str, port: int) -> bool:
     """Whether another program listens there.
 
