@@ -10,7 +10,7 @@ from tests.alertmanager.conftest import Alertmanager
 from tests.realtime.installation import Installation, until
 from tests.world.receivers import HttpReceiver, MailServer, Page
 
-SECONDS_TO_PAGE = 10
+SECONDS_TO_PAGE = 15
 
 
 def got(pages: list[Page], words: str) -> Page | None:

@@ -37,7 +37,7 @@ def free_port() -> int:
         return port
 
 
-def until(happened: Callable[[], Any], seconds: float = 15, what: str = "") -> Any:
+def until(happened: Callable[[], Any], seconds: float = 30, what: str = "") -> Any:
     """Wait until something is true and give it back."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
@@ -191,7 +191,7 @@ def usual_document(*, hook_url: str = "", integrations: Iterable[dict[str, Any]]
                 "name": "Ann",
                 "role": "admin",
                 "contact_methods": methods,
-                "notification_rules": {"high": steps, "low": steps},
+                "notification_rules": {"high": steps, "low": [*steps]},
                 "tokens": [{"name": "api", "value": TOKEN, "scopes": ["*"]}],
             }
         ],
