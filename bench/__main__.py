@@ -25,7 +25,7 @@ RESULTS = Path(__file__).with_name("results")
 
 def parse(arguments: list[str]) -> argparse.Namespace:
     """The flags."""
-    names = [case.name for case in CASES] + ["storm"]
+    names = [case.name for case in CASES] + ["storm", "paging"]
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     add = parser.add_argument
     add("--database", choices=["sqlite", "postgresql", "both"], default="both", help="both: PostgreSQL is left out when its server is not there")
@@ -60,6 +60,7 @@ def main(arguments: list[str]) -> int:
         seconds=flags.seconds,
         connections=flags.connections,
         storm="storm" in flags.cases,
+        paging="paging" in flags.cases,
         use_wrk=flags.generator == "wrk" or (flags.generator == "auto" and load.has_wrk()),
     )
     flags.folder.mkdir(parents=True, exist_ok=True)

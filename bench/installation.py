@@ -104,9 +104,9 @@ def _number(connection: Any, query: str) -> int:
     return int(connection.execute(query).fetchone()[0] or 0)
 
 
-def make(store: Store, folder: Path, stored: int, *, hook: str = "http://127.0.0.1:9/hook") -> Installation:
+def make(store: Store, folder: Path, stored: int, *, name: str = "", hook: str = "http://127.0.0.1:9/hook") -> Installation:
     """Migrate, configure and fill a database; `hook` is where its pages go once an engine runs."""
-    name = f"tocsin{stored}"
+    name = name or f"tocsin{stored}"
     made = Installation(store, store.make(name), folder / f"data-{store.name}-{name}", stored)
     made.folder.mkdir()
     _migrate(made)

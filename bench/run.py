@@ -8,10 +8,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bench import cases, floor, installation, load, quiet, servers, stores
+from bench import cases, floor, installation, load, paging, quiet, servers, stores
 from bench.cases import CASES, STORM, Case
 from bench.installation import Door, Installation
 from bench.load import Job, Measured
+from bench.paging import Paged
 from bench.stores import Store
 
 RESOLVES_A_SECOND = 6_000
@@ -31,6 +32,7 @@ class Plan:
     seconds: float
     connections: int
     storm: bool
+    paging: bool
     use_wrk: bool
 
 
@@ -52,6 +54,7 @@ class Result:
     version: str
     lines: list[Line] = field(default_factory=list)
     storm: Measured | None = None
+    paged: Paged | None = None
     problems: list[str] = field(default_factory=list)
     busy: list[float] = field(default_factory=list)
     """Before each burst: the share of the machine that others were using."""
@@ -82,11 +85,15 @@ class Run:
 
     def measure(self) -> Result:
         """Everything in the plan."""
-        with self._contestants() as contestants:
-            for case in self._plan.cases:
-                self._case(case, contestants)
-            if self._plan.storm:
-                self._storm(contestants[1])
+        if self._plan.cases or self._plan.storm:
+            with self._contestants() as contestants:
+                for case in self._plan.cases:
+                    self._case(case, contestants)
+                if self._plan.storm:
+                    self._storm(contestants[1])
+        if self._plan.paging:
+            self.result.paged, found = paging.measure(self._store, self._folder, self._say)
+            self.result.problems += found
         return self.result
 
     @contextlib.contextmanager
@@ -97,7 +104,7 @@ class Run:
             environment = {"BENCH_FLOOR_DATABASE": url, "DATA_DIR": str(self._folder)}
             port = stack.enter_context(servers.serving("bench.floor:application", environment, self._folder / "floor.log"))
             found = [Contestant(port, None)]
-            for stored in self._plan.stored:
+            for stored in self._plan.stored if self._plan.cases else self._plan.stored[:1]:
                 self._say(f"{self._store.version}: preparing an installation with {stored:,} stored alerts")
                 made = installation.make(self._store, self._folder, stored)
                 port = stack.enter_context(servers.serving("wsgi:application", made.environment, self._folder / f"tocsin-{stored}.log"))
