@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import re
 import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import yaml
 from flask import Flask
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import select
+from sqlalchemy import event, select
+from sqlalchemy.orm import Session
 
-from app.core.errors import Conflict
+from app.core.errors import Conflict, Invalid
 from app.core.keys import hash_key
-from app.models import IntegrationKey, Meta
+from app.core.types import SYSTEM
+from app.domain import catalog
+from app.models import EscalationPolicy, IntegrationKey, Meta, Service
 from app.wiring import transactions
 from app.wiring.runtime import runtime
 from tests.catalog.conftest import Office
@@ -120,22 +126,9 @@ def test_of_two_who_apply_at_once_each_is_applied_whole(app: Flask, office: Offi
         )
         for k in range(4)
     ]
-    refused: list[Conflict] = []
 
-    def apply(text: str) -> None:
-        with app.app_context():
-            try:
-                office.apply(text)
-            except Conflict as error:
-                refused.append(error)
+    at_once(app, [lambda text=text: office.apply(text) for text in texts])
 
-    threads = [threading.Thread(target=apply, args=(text,)) for text in texts]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-
-    assert refused == []
     hashes = set(office.look(lambda session: session.scalars(select(IntegrationKey.key_hash)).all()))
     assert hashes == {hash_key(f"{n:032x}") for n in range(40)}
     assert all(office.plan(text) == [] for text in texts)
@@ -150,11 +143,54 @@ def test_a_large_file_holds_the_write_lock_for_a_moment_only(app: Flask, office:
         nonlocal queries
         queries += 1
 
-    from sqlalchemy import event
-
     event.listen(runtime().engine, "before_cursor_execute", count)
     office.apply(yaml.safe_dump({"version": 1, "services": services}))
     event.remove(runtime().engine, "before_cursor_execute", count)
 
     assert transactions.run(lambda session: session.scalars(select(Meta.config_version)).one(), "read") > 900
     assert queries < 900 * 12
+
+
+def test_nothing_comes_to_use_what_is_archived_at_the_same_moment(app: Flask, office: Office) -> None:
+    office.apply("{version: 1, services: [{name: Web}]}")
+    for n in range(12):
+        office.apply(f"{{version: 1, escalation_policies: [{{name: P{n}, steps: []}}]}}")
+        at_once(app, [lambda n=n: archive(n), lambda n=n: use(n)])
+
+        def is_right(session: Session) -> bool:
+            service = session.scalars(select(Service)).one()
+            return service.policy is None or service.policy.archived_at is None
+
+        assert office.look(is_right)
+
+
+def archive(n: int) -> None:
+    with contextlib.suppress(Conflict):
+        transactions.run(lambda session: catalog.archive_policy(session, policy(session, n), actor=SYSTEM, now=runtime().now()))
+
+
+def use(n: int) -> None:
+    def work(session: Session) -> None:
+        wanted = policy(session, n)
+        catalog.update_service(session, session.scalars(select(Service)).one(), policy_id=wanted.id, actor=SYSTEM, now=runtime().now())
+
+    with contextlib.suppress(Invalid):
+        transactions.run(work)
+
+
+def policy(session: Session, n: int) -> EscalationPolicy:
+    return session.scalars(select(EscalationPolicy).where(EscalationPolicy.name == f"P{n}")).one()
+
+
+def at_once(app: Flask, works: list[Callable[[], Any]]) -> None:
+    """Begin them at the same moment, each in a thread of its own; raises what one of them raises."""
+    barrier = threading.Barrier(len(works))
+
+    def run(work: Callable[[], Any]) -> None:
+        with app.app_context():
+            barrier.wait()
+            work()
+
+    with ThreadPoolExecutor(len(works)) as pool:
+        for done in [pool.submit(run, work) for work in works]:
+            done.result()

@@ -22,7 +22,7 @@ from app.domain.catalog.integrations import (
     update_integration,
 )
 from app.domain.catalog.policies import TARGET_KINDS, Step, Target, archive_policy, check_policy, create_policy, policies_paging, replace_policy
-from app.domain.catalog.records import bump
+from app.domain.catalog.records import bump, hold
 from app.domain.catalog.routes import RouteSpec, check_routes, set_routes
 from app.domain.catalog.secrets import Sealed, SealedKey, seal, seal_key
 from app.domain.catalog.services import archive_service, check_service, create_service, default_service, living_integrations, update_service
@@ -61,6 +61,7 @@ __all__ = [
     "create_service",
     "create_webhook",
     "default_service",
+    "hold",
     "living_integrations",
     "living_keys",
     "masked",

@@ -70,6 +70,7 @@ def archive_destination(session: Session, destination: Destination, *, actor: Ac
     Raises:
         Conflict: a policy pages it.
     """
+    records.hold(session)
     using = policies.policies_paging(session, "destination", destination.id)
     records.refuse_used(destination, [f"the escalation policy {policy.name}" for policy in using])
     return records.archive(session, destination, actor=actor, now=now)

@@ -150,6 +150,7 @@ def archive_integration(session: Session, integration: Integration, *, actor: Ac
     Raises:
         Conflict: an outgoing webhook is limited to it.
     """
+    records.hold(session)
     if integration.archived_at is not None:
         return False
     webhooks = session.scalars(select(OutgoingWebhook).where(OutgoingWebhook.archived_at.is_(None)).order_by(OutgoingWebhook.name))

@@ -151,6 +151,7 @@ def archive_policy(session: Session, policy: EscalationPolicy, *, actor: Actor, 
     Raises:
         Conflict: a service or a route uses it.
     """
+    records.hold(session)
     services = session.scalars(select(Service.name).where(Service.policy_id == policy.id, Service.archived_at.is_(None)).order_by(Service.name))
     routed = session.scalars(
         select(Integration.name)

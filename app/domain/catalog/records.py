@@ -53,11 +53,21 @@ _TITLES = {"pagerduty_id": "PagerDuty id", "uuid": "UUID", "email": "address"}
 R = TypeVar("R", bound=Base)
 
 
-def bump(session: Session) -> None:
-    """Raise config_version, so that every cache of the catalog is dropped.
+def hold(session: Session) -> None:
+    """Let nobody else change the catalog until this transaction ends, so that what is checked from now on stays true.
 
-    Goes first in a change: whoever changes the catalog locks this row before any other, so that two never wait for each other.
+    Whoever changes the catalog locks the one row of meta before any other, so that two never wait for each other.
     """
+    if session.info.get("catalog_held_in") is session.get_transaction() is not None:
+        return
+    with session.no_autoflush:
+        session.execute(select(Meta.config_version).where(Meta.id == 1).with_for_update())
+    session.info["catalog_held_in"] = session.get_transaction()
+
+
+def bump(session: Session) -> None:
+    """Raise config_version, so that every cache of the catalog is dropped."""
+    hold(session)
     with session.no_autoflush:
         session.execute(update(Meta).where(Meta.id == 1).values(config_version=Meta.config_version + 1).execution_options(synchronize_session=False))
 
@@ -110,6 +120,7 @@ def refuse_taken(session: Session, model: type[Any], field: str, value: Any, *co
     Raises:
         Invalid: it is taken.
     """
+    hold(session)
     query = select(model.id).where(getattr(model, field) == value, model.archived_at.is_(None), *conditions)
     if but is not None:
         query = query.where(model.id != getattr(but, "id"))  # noqa: B009 - Base does not declare it
@@ -138,8 +149,10 @@ def require_living(session: Session, model: type[R], field: str, row_id: int | N
     """
     if row_id is None:
         return None
-    row = session.get(model, row_id)
-    if row is None or getattr(row, "archived_at") is not None:  # noqa: B009 - Base does not declare it
+    hold(session)
+    living = select(model).where(getattr(model, "id") == row_id, getattr(model, "archived_at").is_(None))  # noqa: B009 - Base does not declare them
+    row = session.scalars(living.execution_options(populate_existing=True)).one_or_none()  # it may have been read before the hold
+    if row is None:
         raise Invalid(field, f"There is no such {NOUNS[model.__tablename__]}.")
     return row
 

@@ -97,6 +97,7 @@ def archive_service(session: Session, service: Service, *, actor: Actor, now: da
     Raises:
         Conflict: an incident is open on it, or a route of another service's integration leads to it.
     """
+    records.hold(session)
     open_incidents = session.scalars(select(Incident.id).where(Incident.service_id == service.id, Incident.state != "resolved").order_by(Incident.id).limit(6))
     records.refuse_used(service, [f"the open incident {number}" for number in open_incidents], "Resolve what is open first.")
     leading = session.scalars(

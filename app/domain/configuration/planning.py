@@ -7,18 +7,17 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app.core.errors import Conflict, Invalid, InvalidFields
 from app.core.keys import Vault
 from app.core.types import Actor
+from app.domain import access, catalog
 from app.domain.configuration.document import Document, Wanted
 from app.domain.configuration.noun import Entry, Hand, Noun, Trail, Values
 from app.domain.configuration.nouns import NOUNS
 from app.domain.configuration.shape import Place, Reader, check_references
 from app.domain.configuration.state import State
-from app.models import Meta
 
 Write = Callable[[Hand], None]
 
@@ -93,8 +92,8 @@ def write(session: Session, prepared: Prepared, vault: Vault, *, actor: Actor, n
         InvalidFields: a value is taken.
         Conflict: something that is in use would be archived.
     """
-    version = session.scalars(select(Meta.config_version).where(Meta.id == 1).with_for_update()).one()
-    if version != prepared.version:
+    catalog.hold(session)
+    if access.config_version(session) != prepared.version:
         raise Outdated("The catalog was changed by somebody else at the same moment; plan again.")
     hand = Hand(session, vault, actor, now)
     for path, step in prepared.writes:

@@ -86,6 +86,7 @@ def archive_contact_method(session: Session, method: ContactMethod, *, actor: Ac
     Raises:
         Conflict: a notification rule uses it.
     """
+    records.hold(session)
     rules = session.scalars(select(NotificationRule).where(NotificationRule.contact_method_id == method.id).order_by(NotificationRule.id))
     using = [f"the notification rule {rule.urgency} after {format_duration(rule.after_seconds)}" for rule in rules]
     records.refuse_used(method, using, "Change the rules first.")

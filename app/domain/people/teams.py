@@ -91,6 +91,7 @@ def archive_team(session: Session, team: Team, *, actor: Actor, now: datetime) -
     Raises:
         Conflict: it owns something, a policy pages it, or an API key is limited to it.
     """
+    records.hold(session)
     if team.archived_at is not None:
         return False
     using = [

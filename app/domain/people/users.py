@@ -113,6 +113,7 @@ def archive_user(session: Session, user: User, *, actor: Actor, now: datetime) -
     Raises:
         Conflict: a policy pages them, or nobody would be left who may change everything.
     """
+    records.hold(session)
     if user.archived_at is not None:
         return False
     using = policies.policies_paging(session, "user", user.id)
@@ -139,6 +140,7 @@ def find_user(session: Session, email: str) -> User | None:
 def _keep_an_admin(session: Session, leaving: User) -> None:
     if leaving.role != "admin" or leaving.kind != "person" or leaving.disabled_at is not None or leaving.archived_at is not None:
         return
+    records.hold(session)
     others = select(func.count()).where(
         User.role == "admin", User.kind == "person", User.id != leaving.id, User.disabled_at.is_(None), User.archived_at.is_(None)
     )
