@@ -101,6 +101,8 @@ class Actor:
     id: int | None = None
     user_id: int | None = None
     """The person behind it: the user, or the owner of the token."""
+    via: str = ""
+    """How they did it, in words, such as "the link in a message"."""
 
 
 SYSTEM = Actor(ActorKind.SYSTEM, "Tocsin")

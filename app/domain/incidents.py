@@ -209,6 +209,12 @@ def note(session: Session, incident: Incident, *, text: str, actor: Actor, now: 
     return _record(session, incident, "note", actor, now, _by(actor), "Noted.", text=body)
 
 
+def holder(incident: Incident) -> str:
+    """The name of whoever acknowledged or resolved it last; empty when it is nobody's."""
+    stamped = incident.resolved_by if incident.state == "resolved" else incident.acknowledged_by
+    return str(stamped["label"]) if stamped else ""
+
+
 def stamp(actor: Actor) -> dict[str, Any]:
     """How an actor is kept on a row, with the name as it was."""
     return {"kind": str(actor.kind), "label": actor.label, "id": actor.id, "user_id": actor.user_id}

@@ -25,7 +25,7 @@ def add(session: Session, incident_id: int, kind: str, *, actor: Actor, now: dat
         actor_kind=actor.kind,
         actor_id=actor.id,
         actor_label=actor.label,
-        data={name: value for name, value in data.items() if value is not None},
+        data={name: value for name, value in {**data, "via": actor.via or None}.items() if value is not None},
         webhooks_planned_at=None if _any_webhook(session) else now,
     )
     session.add(entry)

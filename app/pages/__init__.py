@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask import Blueprint, Flask, Response
 
-from app.pages import health, home
+from app.pages import answers, health, home
 
 CONTENT_SECURITY_POLICY = "; ".join(
     (
@@ -24,7 +24,7 @@ HEADERS = {
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
     "Cross-Origin-Opener-Policy": "same-origin",
 }
-BLUEPRINTS: tuple[Blueprint, ...] = (home.blueprint, health.blueprint)
+BLUEPRINTS: tuple[Blueprint, ...] = (home.blueprint, health.blueprint, answers.blueprint)
 
 
 def register(app: Flask) -> None:
