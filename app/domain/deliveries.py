@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from sqlalchemy import ColumnElement, and_, func, or_, select, update
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, joinedload
 
 from app import channels
 from app.core.keys import new_public_id
@@ -39,6 +39,7 @@ class Claimed:
     """A delivery that this process may send until its lease ends."""
 
     id: int
+    incident_id: int
     lane: str
     token: str
 
@@ -48,9 +49,8 @@ class Parcel:
     """All that a sender needs once the attempt is on record."""
 
     attempt_id: int
-    delivery_id: int
+    claimed: Claimed
     public_id: str
-    token: str
     channel: str
     address: Mapping[str, str]
     """Secret fields are sealed."""
@@ -115,7 +115,11 @@ def backlog(session: Session, *, now: datetime, limit: int = 1_000) -> tuple[int
 
 def claim(session: Session, *, by: str, now: datetime, limit: int = CLAIM_AT_MOST, full_lanes: Collection[str] = ()) -> list[Claimed]:
     """Lease due deliveries to a process (its boot id); those that others are looking at are skipped, not waited for."""
-    query = select(Delivery.id, Delivery.lane, Delivery.attempt_count).where(_is_due(now)).order_by(Delivery.priority, Delivery.due_at, Delivery.id)
+    query = (
+        select(Delivery.id, Delivery.incident_id, Delivery.lane, Delivery.attempt_count)
+        .where(_is_due(now))
+        .order_by(Delivery.priority, Delivery.due_at, Delivery.id)
+    )
     if full_lanes:
         query = query.where(Delivery.lane.not_in(full_lanes))
     rows = session.execute(query.limit(min(limit, CLAIM_AT_MOST)).with_for_update(skip_locked=True)).all()
@@ -128,47 +132,59 @@ def claim(session: Session, *, by: str, now: datetime, limit: int = CLAIM_AT_MOS
         execution_options={"synchronize_session": False},
     )
     _mark_unknown(session, [row.id for row in rows if row.attempt_count], now)
-    return [Claimed(row.id, row.lane, token) for row in rows]
+    return [Claimed(row.id, row.incident_id, row.lane, token) for row in rows]
 
 
 def release(session: Session, claimed: Sequence[Claimed]) -> None:
     """Give back what was claimed and not begun."""
-    for each in claimed:
-        session.execute(
-            update(Delivery).where(Delivery.id == each.id, Delivery.lease_token == each.token).values(**_NO_LEASE),
-            execution_options={"synchronize_session": False},
+    held = _held(claimed)
+    session.execute(update(Delivery).where(held).values(**_NO_LEASE), execution_options={"synchronize_session": False})
+
+
+def begin(session: Session, claimed: Sequence[Claimed], *, process: str, site: messages.Site, now: datetime) -> list[Parcel]:
+    """Put the attempts on record; commit before a socket opens.  Those whose lease is lost, or that shall not be sent any more, are left out."""
+    incidents = _shared(session, [each.incident_id for each in claimed])
+    started: dict[int, Attempt] = {}
+    deliveries = _locked(session, claimed)
+    for delivery in deliveries:
+        reason = why_not(delivery, incidents[delivery.incident_id]) if delivery.incident_id else None
+        if reason is not None:
+            _finish(delivery, "dropped", now, reason)
+            continue
+        delivery.attempt_count += 1
+        delivery.lease_until = now + LEASE
+        started[delivery.id] = Attempt(
+            delivery_id=delivery.id, n=delivery.attempt_count, process=process, lease_token=str(delivery.lease_token), started_at=now
         )
-
-
-def begin(session: Session, claimed: Claimed, *, process: str, site: messages.Site, now: datetime) -> Parcel | None:
-    """Put the attempt on record; commit before the socket opens.  None: the lease is lost, or it is not to be sent any more."""
-    incident_id = session.scalars(select(Delivery.incident_id).where(Delivery.id == claimed.id)).one_or_none()
-    incident = _shared(session, incident_id)
-    held = select(Delivery).where(Delivery.id == claimed.id, Delivery.lease_token == claimed.token, Delivery.state == "planned")
-    delivery = session.scalars(held.with_for_update().execution_options(populate_existing=True)).one_or_none()
-    if delivery is None or incident is None:
-        return None
-    reason = why_not(delivery, incident)
-    if reason is not None:
-        _finish(delivery, "dropped", now, reason)
-        session.flush()
-        return None
-    delivery.attempt_count += 1
-    delivery.lease_until = now + LEASE
-    attempt = Attempt(delivery_id=delivery.id, n=delivery.attempt_count, process=process, lease_token=claimed.token, started_at=now)
-    session.add(attempt)
+    session.add_all(started.values())
     session.flush()
-    return Parcel(
-        attempt_id=attempt.id,
-        delivery_id=delivery.id,
-        public_id=delivery.public_id,
-        token=claimed.token,
-        channel=delivery.channel,
-        address=delivery.address,
-        event=delivery.event,
-        at=delivery.created_at,
-        picture=messages.picture(session, incident, site),
-    )
+    going = [delivery for delivery in deliveries if delivery.id in started]
+    pictures = messages.pictures(session, [incidents[delivery.incident_id] for delivery in going if delivery.incident_id], site)
+    by_id = {each.id: each for each in claimed}
+    return [
+        Parcel(
+            attempt_id=started[delivery.id].id,
+            claimed=by_id[delivery.id],
+            public_id=delivery.public_id,
+            channel=delivery.channel,
+            address=delivery.address,
+            event=delivery.event,
+            at=delivery.created_at,
+            picture=pictures[delivery.incident_id or 0],
+        )
+        for delivery in going
+    ]
+
+
+def spoil(session: Session, claimed: Claimed, why: str, *, process: str, now: datetime) -> None:
+    """Record an attempt that could not even begin, as one that may work later: what is broken must not be claimed for ever."""
+    for delivery in _locked(session, [claimed]):
+        delivery.attempt_count += 1
+        attempt = Attempt(delivery_id=delivery.id, n=delivery.attempt_count, process=process, lease_token=claimed.token, started_at=now)
+        attempt.outcome, attempt.detail, attempt.ended_at = "retry", why, now
+        session.add(attempt)
+        _settle(session, delivery, Sent.retry(why), now)
+    session.flush()
 
 
 def why_not(delivery: Delivery, incident: Incident) -> Reason | None:
@@ -187,31 +203,42 @@ def why_not(delivery: Delivery, incident: Incident) -> Reason | None:
     return None
 
 
-def record(session: Session, parcel: Parcel, sent: Sent, *, now: datetime) -> None:
-    """Write down what became of an attempt; the delivery itself moves only while the lease is still ours."""
-    incident_id = session.scalars(select(Delivery.incident_id).where(Delivery.id == parcel.delivery_id)).one()
-    _shared(session, incident_id)
-    detail = clean_line(sent.detail, 500)
-    session.execute(
-        update(Attempt)
-        .where(Attempt.id == parcel.attempt_id)
-        .values(outcome=sent.outcome, status=sent.status, detail=detail, provider_id=clean_line(sent.provider_id, 255), ended_at=now),
-        execution_options={"synchronize_session": False},
-    )
-    held = select(Delivery).where(Delivery.id == parcel.delivery_id, Delivery.lease_token == parcel.token, Delivery.state == "planned")
-    delivery = session.scalars(held.with_for_update().execution_options(populate_existing=True)).one_or_none()
-    if delivery is None:
-        return
+def record(session: Session, outcomes: Sequence[tuple[Parcel, Sent]], *, now: datetime) -> None:
+    """Write down what became of attempts; a delivery moves only while its lease is still ours."""
+    _shared(session, [parcel.claimed.incident_id for parcel, _ in outcomes])
+    deliveries = _locked(session, [parcel.claimed for parcel, _ in outcomes])
+    session.execute(update(Attempt), [_ended(parcel, sent, now) for parcel, sent in outcomes])
+    sent_by_id = {parcel.claimed.id: sent for parcel, sent in outcomes}
+    with session.no_autoflush:
+        for delivery in deliveries:
+            _settle(session, delivery, sent_by_id[delivery.id], now)
+    session.flush()
+
+
+def _ended(parcel: Parcel, sent: Sent, now: datetime) -> dict[str, Any]:
+    """The columns of an attempt that has ended."""
+    return {
+        "id": parcel.attempt_id,
+        "outcome": sent.outcome,
+        "status": sent.status,
+        "detail": clean_line(sent.detail, 500),
+        "provider_id": clean_line(sent.provider_id, 255),
+        "ended_at": now,
+    }
+
+
+def _settle(session: Session, delivery: Delivery, sent: Sent, now: datetime) -> None:
+    """What an outcome means for the delivery."""
+    answer = clean_line(sent.detail, 500)
     if sent.outcome == "ok":
         _finish(delivery, "sent", now)
-        _tell(session, delivery, "delivered", detail, now)
+        _tell(session, delivery, "delivered", answer, now)
     elif sent.outcome == "retry" and delivery.attempt_count <= len(RETRY_SECONDS):
         delivery.due_at = now + timedelta(seconds=retry_seconds(delivery.attempt_count, sent.retry_after))
         _let_go(delivery)
     else:
         _finish(delivery, "failed", now, Reason.REFUSED if sent.outcome == "refused" else Reason.GAVE_UP)
-        _tell(session, delivery, "delivery_failed", detail, now)
-    session.flush()
+        _tell(session, delivery, "delivery_failed", answer, now)
 
 
 def retry_seconds(attempts: int, asked: float | None) -> float:
@@ -243,10 +270,21 @@ def _mark_unknown(session: Session, delivery_ids: Sequence[int], now: datetime) 
         )
 
 
-def _shared(session: Session, incident_id: int | None) -> Incident | None:
-    """The incident, held against change: an acknowledgement comes before this transaction or after it, not in between."""
-    query = select(Incident).where(Incident.id == incident_id).with_for_update(read=True)
-    return session.scalars(query.execution_options(populate_existing=True)).one_or_none()
+def _shared(session: Session, incident_ids: Collection[int]) -> dict[int, Incident]:
+    """Incidents held against change: an acknowledgement comes before this transaction or after it, not in between."""
+    query = select(Incident).where(Incident.id.in_(incident_ids)).order_by(Incident.id).options(joinedload(Incident.service, innerjoin=True))
+    locked = query.with_for_update(read=True, of=Incident).execution_options(populate_existing=True)
+    return {incident.id: incident for incident in session.scalars(locked)}
+
+
+def _locked(session: Session, claimed: Sequence[Claimed]) -> list[Delivery]:
+    """Those of the claimed deliveries that are still ours, in the order of the claim."""
+    query = select(Delivery).where(_held(claimed), Delivery.state == "planned").order_by(Delivery.priority, Delivery.due_at, Delivery.id)
+    return list(session.scalars(query.with_for_update().execution_options(populate_existing=True)))
+
+
+def _held(claimed: Sequence[Claimed]) -> ColumnElement[bool]:
+    return and_(Delivery.id.in_([each.id for each in claimed]), Delivery.lease_token.in_({each.token for each in claimed}))
 
 
 def _finish(delivery: Delivery, state: str, now: datetime, reason: Reason | None = None) -> None:

@@ -6,15 +6,18 @@ guard.  So two processes never do one step twice, and a step that has begun is d
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import ColumnElement, and_, func, select, update
 from sqlalchemy.orm import Session
+from sqlalchemy.orm.attributes import set_committed_value
 
 from app.core.types import SYSTEM, Reason
 from app.domain import notifications, timeline
 from app.domain.facts import PolicyFacts
+from app.domain.oncall import Roster
 from app.models import EscalationPolicy, Incident, Route
 
 POSTPONED = timedelta(minutes=1)
@@ -64,15 +67,21 @@ def backlog(session: Session, *, now: datetime, limit: int = 1_000) -> tuple[int
     return count, (now - oldest).total_seconds() if oldest else 0.0
 
 
-def advance(session: Session, incident_id: int, *, now: datetime) -> bool:
-    """Run the step that is due, and the next at once when it came to nobody.  Whether anything was due and free."""
-    query = select(Incident).where(Incident.id == incident_id, _is_due(now)).with_for_update(skip_locked=True)
-    incident = session.scalars(query.execution_options(populate_existing=True)).one_or_none()
-    if incident is None:
-        return False
-    while incident.next_step_at is not None and incident.next_step_at <= now and _run_step(session, incident, now):
-        pass
-    return True
+def advance(session: Session, incident_ids: Collection[int], *, now: datetime) -> int:
+    """Run the steps that are due, each followed at once by the next when it came to nobody; how many incidents moved.
+
+    Incidents that another process is at are skipped, not waited for.
+    """
+    query = select(Incident).where(Incident.id.in_(incident_ids), _is_due(now)).order_by(Incident.next_step_at, Incident.id)
+    locked = query.with_for_update(skip_locked=True).execution_options(populate_existing=True)
+    incidents = list(session.scalars(locked))
+    roster = Roster(session, at=now)
+    with session.no_autoflush:
+        for incident in incidents:
+            while incident.next_step_at is not None and incident.next_step_at <= now and _run_step(session, incident, roster, now):
+                pass
+    session.flush()
+    return len(incidents)
 
 
 def postpone(session: Session, incident_id: int, why: str, *, now: datetime) -> None:
@@ -81,7 +90,7 @@ def postpone(session: Session, incident_id: int, why: str, *, now: datetime) -> 
     timeline.add(session, incident_id, "step_failed", actor=SYSTEM, now=now, error=why)
 
 
-def _run_step(session: Session, incident: Incident, now: datetime) -> bool:
+def _run_step(session: Session, incident: Incident, roster: Roster, now: datetime) -> bool:
     """Do what the incident is at; whether it moved."""
     policy: dict[str, Any] = incident.policy_snapshot.content if incident.policy_snapshot else {"steps": []}
     steps = policy["steps"]
@@ -89,18 +98,18 @@ def _run_step(session: Session, incident: Incident, now: datetime) -> bool:
         return _end(session, incident, Reason.EMPTY_POLICY, now)
     at = incident.escalation_step
     if at < len(steps):
-        return _page(session, incident, policy, at, now)
+        return _page(session, incident, policy, at, roster, now)
     if incident.escalation_repeat < policy.get("repeat", 0):
         return _move(session, incident, escalation_step=0, escalation_round=incident.escalation_round + 1, escalation_repeat=incident.escalation_repeat + 1)
     return _end(session, incident, Reason.POLICY_EXHAUSTED, now)
 
 
-def _page(session: Session, incident: Incident, policy: dict[str, Any], at: int, now: datetime) -> bool:
+def _page(session: Session, incident: Incident, policy: dict[str, Any], at: int, roster: Roster, now: datetime) -> bool:
     """Take the step, then plan its deliveries; a step that came to nobody is followed by the next at once."""
     steps = policy["steps"]
     if not _move(session, incident, escalation_step=at + 1, next_step_at=now + timedelta(seconds=steps[at]["wait"]), changed_at=now):
         return False
-    planned = notifications.plan(session, incident, at, steps[at]["targets"], now=now)
+    planned = notifications.plan(session, incident, at, steps[at]["targets"], roster=roster, now=now)
     timeline.add(
         session,
         incident.id,
@@ -117,7 +126,6 @@ def _page(session: Session, incident: Incident, policy: dict[str, Any], at: int,
     )
     if not planned.paged and at + 1 < len(steps):
         incident.next_step_at = now
-    session.flush()
     return True
 
 
@@ -129,10 +137,12 @@ def _move(session: Session, incident: Incident, **to: Any) -> bool:
         Incident.escalation_round == incident.escalation_round,
         Incident.escalation_step == incident.escalation_step,
     )
-    session.flush()
-    moved = session.scalars(update(Incident).where(present).values(**to).returning(Incident.id).execution_options(synchronize_session=False)).one_or_none()
-    session.refresh(incident)
-    return moved is not None
+    statement = update(Incident).where(present).values(**to).returning(Incident.id).execution_options(synchronize_session=False)
+    if session.scalars(statement).one_or_none() is None:
+        return False
+    for name, value in to.items():
+        set_committed_value(incident, name, value)
+    return True
 
 
 def _end(session: Session, incident: Incident, reason: Reason, now: datetime) -> bool:
@@ -140,7 +150,6 @@ def _end(session: Session, incident: Incident, reason: Reason, now: datetime) ->
     stop(incident, reason)
     incident.changed_at = now
     timeline.add(session, incident.id, "escalation_ended", actor=SYSTEM, now=now, reason=reason)
-    session.flush()
     return False
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
@@ -9,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from app.core.text import clean_line, shorten
@@ -66,10 +67,16 @@ class Picture:
     """(address, text) pairs."""
 
 
-def picture(session: Session, incident: Incident, site: Site) -> Picture:
-    """The incident as it is now, with the texts of its first alert."""
-    alert = session.scalars(select(Alert).where(Alert.incident_id == incident.id).order_by(Alert.id).limit(1)).first()
-    person = assignee(session, incident)
+def pictures(session: Session, incidents: Collection[Incident], site: Site) -> dict[int, Picture]:
+    """The incidents as they are now, each with the texts of its first alert; by their ids."""
+    ids = {incident.id for incident in incidents}
+    firsts = select(func.min(Alert.id)).where(Alert.incident_id.in_(ids)).group_by(Alert.incident_id)
+    alerts = {alert.incident_id: alert for alert in session.scalars(select(Alert).where(Alert.id.in_(firsts)))}
+    people = assignees(session, ids)
+    return {incident.id: _picture(incident, alerts.get(incident.id), people.get(incident.id), site) for incident in incidents}
+
+
+def _picture(incident: Incident, alert: Alert | None, person: User | None, site: Site) -> Picture:
     return Picture(
         number=incident.id,
         id=f"inc_{incident.public_id}",
@@ -97,14 +104,22 @@ def status(incident: Incident) -> str:
     return "ACKNOWLEDGED" if incident.state == "acknowledged" else "OPEN"
 
 
-def assignee(session: Session, incident: Incident) -> User | None:
-    """Whoever has it; without one, the first person paged at the latest step; else nobody."""
-    held = select(User).join(Assignment, Assignment.user_id == User.id).where(Assignment.incident_id == incident.id, Assignment.ended_at.is_(None))
-    person = session.scalars(held.order_by(Assignment.id).limit(1)).first()
-    if person is not None:
-        return person
-    paged = select(User).join(Delivery, Delivery.user_id == User.id).where(Delivery.incident_id == incident.id, Delivery.subject_kind == "incident")
-    return session.scalars(paged.order_by(Delivery.escalation_round.desc(), Delivery.escalation_step.desc(), Delivery.id).limit(1)).first()
+def assignees(session: Session, incident_ids: Collection[int]) -> dict[int, User]:
+    """Whoever has each incident: by assignment, else the first person paged at its latest step; nobody is left out."""
+    paged = (
+        select(Delivery.incident_id, User)
+        .join(User, Delivery.user_id == User.id)
+        .join(Incident, Delivery.incident_id == Incident.id)
+        .where(Delivery.incident_id.in_(incident_ids), Delivery.subject_kind == "incident", Delivery.escalation_round == Incident.escalation_round)
+        .order_by(Delivery.escalation_step, Delivery.id.desc())
+    )
+    held = (
+        select(Assignment.incident_id, User)
+        .join(User, Assignment.user_id == User.id)
+        .where(Assignment.incident_id.in_(incident_ids), Assignment.ended_at.is_(None))
+        .order_by(Assignment.id.desc())
+    )
+    return {incident_id: person for query in (paged, held) for incident_id, person in session.execute(query) if incident_id is not None}
 
 
 def payload(seen: Picture, event: str, at: datetime) -> dict[str, Any]:

@@ -10,7 +10,8 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from app.core.types import Reason, Urgency
-from app.domain import deliveries, oncall
+from app.domain import deliveries
+from app.domain.oncall import Roster
 from app.models import ContactMethod, Destination, Incident, User
 
 
@@ -24,13 +25,13 @@ class Planned:
     """{who, reason} of those to whom nothing can be."""
 
 
-def plan(session: Session, incident: Incident, step: int, targets: Iterable[Mapping[str, Any]], *, now: datetime) -> Planned:
+def plan(session: Session, incident: Incident, step: int, targets: Iterable[Mapping[str, Any]], *, roster: Roster, now: datetime) -> Planned:
     """Write the deliveries of a step (counted from 0); a person or destination that is named twice gets them once."""
     planned = Planned()
     people: dict[int, User] = {}
     destinations: dict[int, Destination] = {}
     for target in targets:
-        found = oncall.on_call(session, target, at=now)
+        found = roster.on_call(target)
         if not found.people and not found.destinations:
             planned.missed.append({"who": found.label, "reason": str(Reason.NO_ONE_ON_CALL)})
         people.update({user.id: user for user in found.people})
@@ -39,7 +40,6 @@ def plan(session: Session, incident: Incident, step: int, targets: Iterable[Mapp
         _page_user(session, incident, step, user, planned, now)
     for destination in destinations.values():
         _page_destination(session, incident, step, destination, planned, now)
-    session.flush()
     return planned
 
 

@@ -1,4 +1,4 @@
-"""Who stands behind a target: `on_call` turns (kind, id, options) into people and shared addresses at a moment."""
+"""Who stands behind a target: (kind, id, options) become people and shared addresses at a moment."""
 
 from __future__ import annotations
 
@@ -23,8 +23,26 @@ class OnCall:
     destinations: tuple[Destination, ...] = ()
 
 
+class Roster:
+    """Who is on call at one moment; whoever asks twice about a target gets the same answer without a second look."""
+
+    def __init__(self, session: Session, *, at: datetime) -> None:
+        """Know nobody yet."""
+        self._session = session
+        self._at = at
+        self._known: dict[tuple[Any, ...], OnCall] = {}
+
+    def on_call(self, target: Mapping[str, Any]) -> OnCall:
+        """Resolve a target of a policy's snapshot; one that is gone, or of a kind that is not known, comes to nobody."""
+        name = (target["kind"], target["id"], str(target.get("who", "")))
+        found = self._known.get(name)
+        if found is None:
+            found = self._known[name] = on_call(self._session, target, at=self._at)
+        return found
+
+
 def on_call(session: Session, target: Mapping[str, Any], *, at: datetime) -> OnCall:
-    """Resolve a target of a policy's snapshot; one that is gone, or of a kind that is not known, comes to nobody."""
+    """Resolve one target."""
     resolve = _KINDS.get(target["kind"])
     return resolve(session, target, at) if resolve else OnCall(f"{target['kind']} {target['id']}")
 

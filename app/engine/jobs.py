@@ -19,8 +19,8 @@ from app.wiring.runtime import runtime
 from app.wiring.transactions import DatabaseAway
 
 JOB_SECONDS = 3.0
-STEPS_AT_ONCE = 16
-"""Steps taken before the next look for deliveries, so that the first page does not wait for the last step."""
+STEPS_AT_ONCE = 8
+"""Steps of one transaction: the first page does not wait for the last step, and no writer waits for long."""
 ESCALATE = "app.engine.jobs.escalate_due"
 DELIVER = "app.engine.jobs.deliver_due"
 log = logging.getLogger(__name__)
@@ -50,30 +50,36 @@ def work(*, escalate: bool, seconds: float = JOB_SECONDS) -> None:
 def _work_once(sender: Sender, left: float, *, escalate: bool) -> bool:
     """Whether there may be more to do."""
     moved = take_steps(runtime().now()) if escalate else 0
-    if sender.pump() or moved:
+    pumped = sender.pump()
+    if moved or pumped.started:
         return True
-    if sender.is_crowded:
+    if pumped.held_back:
         sender.wait_for_room(min(left, 0.2))
-        return True
-    return False
+    return pumped.held_back
 
 
 def take_steps(now: datetime) -> int:
-    """Take some of the steps that are due, each in a transaction of its own; how many there were."""
-    moved = 0
-    for incident_id in transactions.run(lambda session: escalation.due(session, now=now, limit=STEPS_AT_ONCE), "read"):
-        moved += _take_step(incident_id, now)
-    return moved
-
-
-def _take_step(incident_id: int, now: datetime) -> bool:
-    """The job's boundary: a step that cannot be taken is put off, where people see it, and stops no other."""
+    """Take some of the steps that are due; how many there were."""
+    due = transactions.run(lambda session: escalation.due(session, now=now, limit=STEPS_AT_ONCE), "read")
+    if not due:
+        return 0
     try:
-        return transactions.run(lambda session: escalation.advance(session, incident_id, now=now))
+        return transactions.run(lambda session: escalation.advance(session, due, now=now))
+    except DatabaseAway:
+        raise
+    except Exception:  # the job's boundary: one of them is broken, and shall stop no other
+        log.exception("Some step failed; each is tried by itself")
+        return sum(_take_step(incident_id, now) for incident_id in due)
+
+
+def _take_step(incident_id: int, now: datetime) -> int:
+    """The job's boundary: a step that cannot be taken is put off, where people see it."""
+    try:
+        return transactions.run(lambda session: escalation.advance(session, [incident_id], now=now))
     except DatabaseAway:
         raise
     except Exception as error:  # the job's boundary
         log.exception("The step of incident %s failed", incident_id)
         why = clean_line(f"{type(error).__name__}: {error}", 500)
         transactions.run(lambda session: escalation.postpone(session, incident_id, why, now=now))
-        return True
+        return 1

@@ -38,7 +38,7 @@ def to_iso(value: datetime) -> str:
 
 def from_iso(text: str) -> datetime:
     """Read what `to_iso` wrote."""
-    return datetime.strptime(text, "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=UTC)
+    return datetime.fromisoformat(text)
 
 
 class UTCDateTime(TypeDecorator[datetime]):

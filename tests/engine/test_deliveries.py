@@ -26,7 +26,7 @@ def incident() -> Incident:
     """An incident with one planned page for Ann."""
     ann = making.user("ann", "http://127.0.0.1:9/ann")
     made = making.incident(making.service(), making.snapshot([making.target(ann)]))
-    transactions.run(lambda session: escalation.advance(session, made.id, now=MONDAY))
+    transactions.run(lambda session: escalation.advance(session, [made.id], now=MONDAY))
     return made
 
 
@@ -35,7 +35,7 @@ def claim(now: datetime = MONDAY, by: str = "worker-a", **options: object) -> li
 
 
 def begin(claimed: Claimed, now: datetime = MONDAY) -> Parcel | None:
-    return transactions.run(lambda session: deliveries.begin(session, claimed, process="worker:a", site=SITE, now=now))
+    return next(iter(transactions.run(lambda session: deliveries.begin(session, [claimed], process="worker:a", site=SITE, now=now))), None)
 
 
 def begun(claimed: Claimed, now: datetime = MONDAY) -> Parcel:
@@ -45,7 +45,7 @@ def begun(claimed: Claimed, now: datetime = MONDAY) -> Parcel:
 
 
 def record(parcel: Parcel, sent: Sent, now: datetime = MONDAY) -> None:
-    transactions.run(lambda session: deliveries.record(session, parcel, sent, now=now))
+    transactions.run(lambda session: deliveries.record(session, [(parcel, sent)], now=now))
 
 
 def the_delivery() -> Delivery:
@@ -97,7 +97,7 @@ def test_a_claim_takes_sixteen_at_most_the_urgent_first() -> None:
     owner, policy = making.service(), making.snapshot([making.target(making.user("ann", "http://127.0.0.1:9/"))])
     for n in range(20):
         made = making.incident(owner, policy, urgency="low" if n < 10 else "high")
-        transactions.run(lambda session, made=made: escalation.advance(session, made.id, now=MONDAY))
+        transactions.run(lambda session, made=made: escalation.advance(session, [made.id], now=MONDAY))
 
     first, second = claim(), claim()
 
@@ -224,7 +224,7 @@ def test_a_delayed_page_of_an_earlier_repeat_is_still_sent() -> None:
     ann = making.user("ann", "http://127.0.0.1:9/", rules=[(0, 90, "high")])
     made = making.incident(making.service(), making.snapshot([making.target(ann)], wait=60, repeat=1))
     for seconds in (0, 60):
-        transactions.run(lambda session, at=MONDAY + timedelta(seconds=seconds): escalation.advance(session, made.id, now=at))
+        transactions.run(lambda session, at=MONDAY + timedelta(seconds=seconds): escalation.advance(session, [made.id], now=at))
 
     (claimed,) = claim(MONDAY + timedelta(seconds=90))
 
@@ -286,7 +286,7 @@ def test_hostile_answers_are_cleaned_before_they_are_stored(incident: Incident) 
 def test_what_is_recorded_stays_with_its_own_parcel(incident: Incident) -> None:
     (claimed,) = claim()
     parcel = begun(claimed)
-    record(replace(parcel, token="f" * 32), Sent.ok())
+    record(replace(parcel, claimed=replace(claimed, token="f" * 32)), Sent.ok())
 
     assert the_delivery().state == "planned"
 

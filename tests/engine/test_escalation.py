@@ -19,7 +19,7 @@ HOOK = "http://127.0.0.1:9/"
 
 
 def advance(incident: Incident, now: datetime = MONDAY) -> bool:
-    return transactions.run(lambda session: escalation.advance(session, incident.id, now=now))
+    return transactions.run(lambda session: escalation.advance(session, [incident.id], now=now)) == 1
 
 
 def now_is(incident: Incident) -> Incident:

@@ -260,7 +260,7 @@ class Act:
 
 def leased(by: str) -> None:
     incident = due_incident()
-    transactions.run(lambda session: escalation.advance(session, incident.id, now=MONDAY))
+    transactions.run(lambda session: escalation.advance(session, [incident.id], now=MONDAY))
     transactions.run(lambda session: deliveries.claim(session, by=by, now=MONDAY))
 
 
