@@ -86,7 +86,6 @@ def apply_text(text: str, environ: Mapping[str, str], *, prune: bool = False) ->
             if attempt + 1 == TRIES:
                 raise
         else:
-            rt.knock.ring()
             break
     return plan.changes
 

@@ -367,6 +367,32 @@ def test_a_policy_repeats_at_most_nine_times(company: Company, repeat: int) -> N
     assert refused.value.field == "repeat"
 
 
+def test_a_policy_has_at_most_fifty_steps_and_an_integration_two_hundred_routes(company: Company) -> None:
+    with pytest.raises(Invalid, match="50 steps"):
+        catalog.replace_policy(company.session, company.policy, steps=[Step([Target("user", company.ann.id)])] * 51, **company.by)
+    with pytest.raises(Invalid, match="200 routes"):
+        catalog.set_routes(company.session, company.integration, [RouteSpec()] * 201, **company.by)
+
+
+def test_an_archived_integration_has_no_key_to_rotate(company: Company) -> None:
+    catalog.archive_integration(company.session, company.integration, **company.by)
+
+    assert catalog.archive_integration(company.session, company.integration, **company.by) is False
+    with pytest.raises(Conflict, match="archived"):
+        catalog.rotate_key(company.session, company.vault, company.integration, old_valid_until=company.now, **company.by)
+
+
+def test_a_pagerduty_id_is_unique_among_the_living(company: Company) -> None:
+    catalog.update_service(company.session, company.service, pagerduty_id="PWEB", **company.by)
+
+    with pytest.raises(Invalid, match='already a service with the PagerDuty id "PWEB"'):
+        catalog.create_service(company.session, name="other", pagerduty_id="PWEB", **company.by)
+    with pytest.raises(Invalid, match="letters, digits"):
+        catalog.create_service(company.session, name="other", pagerduty_id="P WEB", **company.by)
+    catalog.archive_service(company.session, company.service, **company.by)
+    catalog.create_service(company.session, name="other", pagerduty_id="PWEB", **company.by)
+
+
 def test_an_archived_policy_cannot_be_given_to_a_service(company: Company) -> None:
     other = catalog.create_policy(company.session, name="other", steps=[], **company.by)
     catalog.archive_policy(company.session, other, **company.by)
@@ -415,6 +441,31 @@ def test_a_new_address_is_tried_again_after_the_old_one_was_given_up(company: Co
     )
 
     assert (company.room.disabled_at, company.room.disabled_reason) == (None, None)
+
+
+# Heartbeats
+
+
+def test_a_heartbeats_name_and_key_are_its_own(company: Company) -> None:
+    def make(**fields: Any) -> HeartbeatMonitor:
+        made = {"name": "beat", "interval_seconds": 60, **fields}
+        return catalog.create_heartbeat(company.session, company.vault, company.integration, **made, **company.by)[0]
+
+    make(key="a" * 32)
+    with pytest.raises(Invalid, match="already a heartbeat"):
+        make()
+    with pytest.raises(Invalid, match="another heartbeat"):
+        make(name="other", key="a" * 32)
+    other = make(name="other", key="b" * 32)
+    with pytest.raises(Invalid, match="already a heartbeat"):
+        catalog.update_heartbeat(company.session, other, name="beat", **company.by)
+    with pytest.raises(Invalid, match="whole number from 10"):
+        catalog.update_heartbeat(company.session, other, interval_seconds=1, **company.by)
+    with pytest.raises(Invalid, match="another heartbeat"):
+        catalog.rekey_heartbeat(company.session, other, catalog.seal_key(company.vault, "a" * 32), **company.by)
+    version = company.version()
+    catalog.rekey_heartbeat(company.session, other, catalog.seal_key(company.vault, "b" * 32), **company.by)
+    assert company.version() == version
 
 
 # Outgoing webhooks

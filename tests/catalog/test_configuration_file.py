@@ -13,8 +13,10 @@ from flask import Flask
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
+from app import sources
 from app.core.errors import Conflict, InvalidFields
 from app.core.keys import Vault, hash_key, hash_token
+from app.core.types import SYSTEM
 from app.domain import access, catalog, configuration
 from app.domain.configuration import Outdated
 from app.models import AuditEntry, HeartbeatMonitor, Integration, IntegrationKey, Meta, OutgoingWebhook, PolicySnapshot, Service, User
@@ -161,7 +163,68 @@ def test_a_catalog_that_changed_meanwhile_is_planned_anew(office: Office, app: F
     office.change(lambda session: session.execute(update(Meta).values(config_version=Meta.config_version + 1)))
 
     with pytest.raises(Outdated):
-        office.change(lambda session: configuration.write(session, ready, rt.vault, actor=None, now=rt.now()))
+        office.change(lambda session: configuration.write(session, ready, rt.vault, actor=SYSTEM, now=rt.now()))
+
+
+def test_every_kind_of_thing_can_be_changed(office: Office) -> None:
+    office.apply(WITH_EVERYTHING)
+    changes = {
+        "role: admin\n": "role: manager\n",
+        "after: 1h": "after: 2h",
+        '["events:write", "incidents:read"]': '["events:write"]',
+        "teams: [Platform]": "teams: []",
+        "disabled: true": "disabled: false",
+        "Empty}]": "Empty, members: [{user: ann@example.com}]}]",
+        "127.0.0.1:9/room": "127.0.0.1:9/hall",
+        "who: lead": "who: all",
+        "default_severity: warning": "default_severity: info",
+        "enabled: false\n    sign": "enabled: true\n    sign",
+        "severity: critical, group": "severity: info, group",
+        "http_method: PUT": "http_method: PATCH",
+        "Bearer hush": "Bearer hushed",
+    }
+    text = "version: 1\nusers:\n- {email: zoe@example.com, name: Zoe, role: admin}\n" + WITH_EVERYTHING.split("users:\n")[1]
+    for before, after in changes.items():
+        assert before in text
+        text = text.replace(before, after)
+
+    assert office.apply(text) == [
+        'create user zoe@example.com: role "admin"',
+        'change user ann@example.com: role "admin" → "manager", notification_rules',
+        "change API key ann@example.com / api: scopes events:write, incidents:read → events:write, teams",
+        "change user robot@example.com: disabled true → false",
+        "change team Empty: members",
+        "change destination ops room: address",
+        "change escalation policy Default: steps",
+        'change service Web: default_severity "warning" → "info"',
+        "change integration Web / alertmanager: enabled false → true, routes",
+        'change outgoing webhook ticket: http_method "PUT" → "PATCH", authorization_header',
+    ]
+    assert office.plan(text) == []
+
+
+def test_a_heartbeat_is_made_changed_and_given_another_key(office: Office) -> None:
+    def text(**fields: Any) -> str:
+        return integration(heartbeats=[{"name": "beat", "interval": "5m", **fields}])
+
+    assert office.apply(text(key="a" * 32))[-1] == "create heartbeat Web / am / beat: interval 5m"
+    assert office.apply(text(key="b" * 32, interval="10m")) == ["change heartbeat Web / am / beat: interval 5m → 10m, key"]
+    assert office.plan(text(key="b" * 32)) == ["change heartbeat Web / am / beat: interval 10m → 5m"]
+    assert office.apply(integration(heartbeats=[]), prune=True) == ["archive heartbeat Web / am / beat"]
+    assert office.apply(text(key="b" * 32)) == ["create heartbeat Web / am / beat: interval 5m"]
+
+
+def test_a_contact_method_and_an_api_key_that_go_are_archived_and_revoked(office: Office) -> None:
+    office.apply(DESIGN_EXAMPLE)
+    text = "{version: 1, users: [{email: ann@example.com, contact_methods: [], tokens: [], notification_rules: {high: [], low: []}}]}"
+
+    assert office.apply(text, prune=True) == [
+        "change user ann@example.com: notification_rules",
+        "archive contact method ann@example.com / mail",
+        "archive contact method ann@example.com / hook",
+        "archive API key ann@example.com / api",
+    ]
+    assert runtime().cache.principal(hash_token(ENVIRON["ANN_TOKEN"])) is None
 
 
 # Secrets
@@ -213,18 +276,12 @@ def test_a_key_in_rotation_is_left_alone_when_the_file_names_either(office: Offi
 
     def rotate(session: Session) -> str:
         row = session.scalars(select(Integration)).one()
-        return catalog.rotate_key(session, rt.vault, row, old_valid_until=rt.now().replace(year=2027), actor=catalog_actor(), now=rt.now())
+        return catalog.rotate_key(session, rt.vault, row, old_valid_until=rt.now().replace(year=2027), actor=SYSTEM, now=rt.now())
 
     new = office.change(rotate)
 
     assert office.plan(integration(key="a" * 32)) == []
     assert office.plan(integration(key=new)) == []
-
-
-def catalog_actor() -> Any:
-    from app.core.types import SYSTEM
-
-    return SYSTEM
 
 
 def test_a_secret_that_opens_no_more_is_mended_by_applying(office: Office) -> None:
@@ -236,6 +293,30 @@ def test_a_secret_that_opens_no_more_is_mended_by_applying(office: Office) -> No
     assert "signature_secret: {env: WEB_AM_SIGNATURE_SECRET}" in office.export()
     assert office.apply(text) == ["change integration Web / am: signature_secret"]
     assert office.apply(text) == []
+
+
+def test_nothing_is_sealed_while_a_writing_transaction_is_open(office: Office) -> None:
+    """SQLite has one writer: what takes its time is done before."""
+
+    class Shut(Vault):
+        def seal(self, text: str) -> str:
+            raise AssertionError("sealed inside the transaction")
+
+        def open(self, sealed: str) -> str:
+            raise AssertionError("opened inside the transaction")
+
+    rt = runtime()
+    state = office.look(lambda session: configuration.load(session, rt.vault, now=rt.now()))
+    ready = configuration.prepare(configuration.make_plan(configuration.read(WITH_EVERYTHING, office.environ), state), rt.vault)
+
+    office.change(lambda session: configuration.write(session, ready, Shut("none"), actor=SYSTEM, now=rt.now()))
+
+    assert office.plan(WITH_EVERYTHING) == []
+
+
+def test_no_source_has_secret_options_which_the_file_would_write_out() -> None:
+    """When one comes, seal them as an address's secret fields are, and export {env: NAME} for them."""
+    assert [option.name for source in sources.all() for option in source.options if option.secret] == []
 
 
 # Export
@@ -462,6 +543,17 @@ def test_a_thing_renamed_with_its_key_is_moved_in_one_go(office: Office) -> None
          "users[0].notification_rules.high[0].contact_method", 'Unknown contact method "m"'),
         ("{version: 1, users: [{email: a@b, name: A, notification_rules: {high: [{contact_method: m, after: 5}]}}]}",
          "users[0].notification_rules.high[0].after", "30s, 5m, 2h or 1d"),
+        ("{version: 1, users: [{email: a@b, name: A, contact_methods: [{name: m, channel: email, address: a@b.c}],"
+         " notification_rules: {high: [{contact_method: m, after: 8d}]}}]}", "users[0].notification_rules.high", "0 s to 7 days"),
+        ("{version: 1, teams: [{name: A, members: [{user: a@b}, {user: A@B}]}]}", "teams[0].members[1]", "a@b stands there twice"),
+        ("{version: 1, teams: [{name: null}]}", "teams[0].name", "may not be null"),
+        ("{version: 1, teams: [{name: 2026-01-01}]}", "teams[0].name", "not a date; put it in quotes"),
+        ("{version: 1, teams: [{name: [x]}]}", "teams[0].name", "not a list"),
+        ("? [a]\n: 1", "file", "a name is expected"),
+        ("a: 2026-99-99", "file", "impossible value"),
+        ("x" * 5_000_000, "file", "larger than 4 MiB"),
+        (service(severity_urgency=[]), "services[0].severity_urgency", "a mapping is expected"),
+        (integration(templates={"web": 3}), "services[0].integrations[0].templates.web", "is a text"),
         ("{version: 1, destinations: [{name: d, channel: webhok, address: x}]}", "destinations[0].channel", "did you mean webhook?"),
         ("{version: 1, destinations: [{name: d, channel: webhook}]}", "destinations[0].address", "is needed"),
         ("{version: 1, destinations: [{name: d, channel: webhook, address: {url: 'http://x', sekret: y}}]}", "destinations[0].address.sekret", "secret?"),

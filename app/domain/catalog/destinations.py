@@ -8,7 +8,6 @@ from typing import Any, TypedDict, Unpack
 
 from sqlalchemy.orm import Session
 
-from app.core.errors import Invalid
 from app.core.keys import new_public_id
 from app.core.types import Actor
 from app.domain.catalog import checks, policies, records
@@ -79,5 +78,4 @@ def archive_destination(session: Session, destination: Destination, *, actor: Ac
 def _check_against_others(session: Session, values: Mapping[str, Any], destination: Destination | None) -> None:
     if "name" in values:
         records.refuse_taken(session, Destination, "name", values["name"], but=destination)
-    if records.require_living(session, Team, "team_id", values.get("team_id")) is None and values.get("team_id") is not None:
-        raise Invalid("team_id", "There is no such team.")
+    records.require_living(session, Team, "team_id", values.get("team_id"))
