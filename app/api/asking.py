@@ -64,7 +64,7 @@ def read(principal: Principal, fields: tuple[Field, ...], *, partial: bool = Fal
     """
     query = {clean(name): tuple(clean(value) for value in values) for name, values in request.args.lists()}
     _refuse_too_large()
-    body = shaped(_body(fields), fields, partial=partial) if fields else {}
+    body = shaped(_parsed(_raw_body(), fields), fields, partial=partial) if fields else {}
     return Ask(principal, runtime().now(), query, body)
 
 
@@ -156,18 +156,25 @@ def moment(field: str, text: str) -> datetime:
 
 
 def _refuse_too_large() -> None:
-    limit = runtime().settings.max_body_bytes
-    request.max_content_length = request.max_form_memory_size = limit
-    request.max_form_parts = MAX_FORM_FIELDS
-    if (request.content_length or 0) > limit:
+    if (request.content_length or 0) > runtime().settings.max_body_bytes:
         raise RequestEntityTooLarge
 
 
-def _body(fields: tuple[Field, ...]) -> Any:
+def _raw_body() -> bytes:
+    """The body.  One that comes in chunks declares no length and would be cut at the limit: so one byte more is let in."""
+    limit = runtime().settings.max_body_bytes
+    request.max_content_length = request.max_form_memory_size = limit + 1
+    request.max_form_parts = MAX_FORM_FIELDS
+    raw = request.get_data(cache=True, parse_form_data=False)
+    if len(raw) > limit:
+        raise RequestEntityTooLarge
+    return raw
+
+
+def _parsed(raw: bytes, fields: tuple[Field, ...]) -> Any:
     """The body as JSON or as a form, with clean texts; the empty one is an empty object whatever it is said to be."""
     if request.mimetype in ("application/x-www-form-urlencoded", "multipart/form-data"):
         return _form({field.name for field in fields if field.kind == "list"})
-    raw = request.get_data()
     if not raw:
         return {}
     if request.mimetype != "application/json":

@@ -62,7 +62,7 @@ def add(blueprint: Blueprint, endpoint: Endpoint) -> None:
             runtime().knock.ring()
         return respond(answer, endpoint.success)
 
-    blueprint.add_url_rule(f"/{endpoint.path}", endpoint.name, view, methods=[endpoint.method], strict_slashes=False)
+    blueprint.add_url_rule(f"/{endpoint.path}", endpoint.name, view, methods=[endpoint.method], strict_slashes=False, provide_automatic_options=False)
 
 
 def respond(answer: Any, status: int) -> Response:

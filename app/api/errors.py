@@ -11,6 +11,7 @@ from werkzeug.exceptions import HTTPException
 
 from app.core.errors import Conflict, Forbidden, Invalid, InvalidFields, LostKey, NotFound, Refused, TooMany, Unauthenticated
 from app.wiring.acceptor import is_refused_data
+from app.wiring.runtime import runtime
 from app.wiring.transactions import DatabaseAway
 
 log = logging.getLogger(__name__)
@@ -99,7 +100,7 @@ def _detail(status: int, error: HTTPException) -> str:
     if status == 405:
         return f'Method "{request.method}" not allowed.'
     if status == 413:
-        return f"The body is too large; at most {request.max_content_length} bytes are taken."
+        return f"The body is too large; at most {runtime().settings.max_body_bytes} bytes are taken."
     if status >= 500:
         return "Tocsin has a fault here; its log says more."
     return error.description or error.name
@@ -108,7 +109,7 @@ def _detail(status: int, error: HTTPException) -> str:
 def _unknown_address() -> Response | None:
     """Routing fails before a blueprint is known, so the app asks here; all other addresses pass at the cost of two looks."""
     error = request.routing_exception
-    if error is None or not request.path.startswith(PREFIX):
+    if error is None or not f"{request.path}/".startswith(PREFIX):
         return None
     return failed(error)
 

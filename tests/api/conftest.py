@@ -38,7 +38,7 @@ class Firm:
         self.write(self._found)
 
     def _found(self, session: Session) -> None:
-        by = {"actor": SYSTEM, "now": self.clock.now()}
+        by: dict[str, Any] = {"actor": SYSTEM, "now": self.clock.now()}
         users = {
             name: people.create_user(session, email=f"{name}@example.com", name=name.capitalize(), role=role, timezone="Europe/Berlin", **by)
             for name, role in ROLES.items()
@@ -61,7 +61,7 @@ class Firm:
             user = session.scalars(select(User).where(User.email == f"{name}@example.com")).one()
             limits = [row.id for row in session.scalars(select(Team).where(Team.name.in_(teams)))]
             label = f"{'+'.join(scopes)} {teams} {expires_at}"
-            by = {"actor": SYSTEM, "now": self.clock.now()}
+            by: dict[str, Any] = {"actor": SYSTEM, "now": self.clock.now()}
             return people.create_token(session, user, name=label, scopes=scopes or ["*"], team_ids=limits, expires_at=expires_at, **by)[1]
 
         return self.write(work)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
+from sqlalchemy.orm import Session
 
 from app.core.types import SYSTEM
 from app.domain import people
-from app.models import User
 from tests.api.conftest import Firm
 
 INVALID = (403, {"detail": "Invalid token."})
@@ -49,10 +49,10 @@ def test_a_revoked_token_is_refused_at_once_even_when_it_was_used_a_moment_ago(f
 def test_the_tokens_of_a_disabled_user_are_refused(firm: Firm) -> None:
     assert firm.ask("GET", "users", by="member").status_code == 200
 
-    def disable(session: object) -> None:
-        person = people.find_user(session, "member@example.com")  # type: ignore[arg-type]
-        assert isinstance(person, User)
-        people.disable_user(session, person, actor=SYSTEM, now=firm.clock.now())  # type: ignore[arg-type]
+    def disable(session: Session) -> None:
+        person = people.find_user(session, "member@example.com")
+        assert person is not None
+        people.disable_user(session, person, actor=SYSTEM, now=firm.clock.now())
 
     firm.write(disable)
 
@@ -63,10 +63,10 @@ def test_a_role_that_was_taken_away_is_gone_at_once(firm: Firm) -> None:
     number = firm.alert()
     firm.post(f"incidents/{number}/note", {"text": "mine"}, by="member")
 
-    def demote(session: object) -> None:
-        person = people.find_user(session, "member@example.com")  # type: ignore[arg-type]
-        assert isinstance(person, User)
-        people.update_user(session, person, role="observer", actor=SYSTEM, now=firm.clock.now())  # type: ignore[arg-type]
+    def demote(session: Session) -> None:
+        person = people.find_user(session, "member@example.com")
+        assert person is not None
+        people.update_user(session, person, role="observer", actor=SYSTEM, now=firm.clock.now())
 
     firm.write(demote)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from io import BytesIO
 from typing import Any
 
 import pytest
@@ -112,12 +113,11 @@ def test_deep_objects_in_each_field(firm: Firm, name: str, endpoint: Endpoint) -
         is_no_fault(firm.ask(endpoint.method, path, data=f'{{"{field.name}": {deep}}}', content_type="application/json"))
 
 
-def test_what_is_missing_is_named_all_at_once(firm: Firm, name: str, endpoint: Endpoint) -> None:
-    required = [field.name for field in endpoint.body if field.required]
-    if not required or endpoint.is_partial:
-        pytest.skip("nothing is required")
+@pytest.mark.parametrize("route", [route for route, each in BY_NAME.items() if any(field.required for field in each.body) and not each.is_partial])
+def test_what_is_missing_is_named_all_at_once(firm: Firm, route: str) -> None:
+    required = [field.name for field in BY_NAME[route].body if field.required]
 
-    response = ask(firm, name, json={})
+    response = ask(firm, route, json={})
 
     assert (response.status_code, response.get_json()) == (400, {field: ["This field is required."] for field in required})
 
@@ -152,6 +152,13 @@ def test_a_body_over_the_limit_is_a_413(firm: Firm, route: str) -> None:
         is_refused(firm.ask(method, path, data=b'{"name": "' + b"x" * 1_048_577 + b'"}', content_type=content_type), 413)
 
 
+def test_a_body_in_chunks_is_limited_too(firm: Firm, name: str, endpoint: Endpoint) -> None:
+    path = ROWS[name].path(firm)
+    for content_type, body in [("application/json", b'{"name": "%s"}'), ("application/x-www-form-urlencoded", b"name=%s")]:
+        chunks = {"input_stream": BytesIO(body % (b"x" * 1_048_576)), "environ_overrides": {"wsgi.input_terminated": True}}
+        is_refused(firm.ask(endpoint.method, path, content_type=content_type, **chunks), 413)
+
+
 @pytest.mark.parametrize("route", [route for route in ROWS if "<ref>" in route])
 def test_ids_that_name_nothing_are_a_404(firm: Firm, route: str) -> None:
     endpoint, body = BY_NAME[route], body_of(ROWS[route], firm)
@@ -172,12 +179,14 @@ def test_each_parameter_with_each_wrong_value(firm: Firm, route: str) -> None:
 def test_unknown_addresses_and_methods_are_json_too(firm: Firm) -> None:
     for path in ("nothing", "alert_groups/x/nothing", "/users", "users/current/x", "openapi.json/"):
         is_refused(firm.ask("GET", path), 404)
+    is_refused(firm.app.test_client().get("/api/v1"), 404)
     refused = firm.ask("DELETE", "users")
     is_refused(refused, 405)
     assert refused.get_json() == {"detail": 'Method "DELETE" not allowed.'}
     assert "GET" in refused.headers["Allow"]
     is_refused(firm.ask("GET", "alert_groups/1/acknowledge"), 405)
     is_refused(firm.ask("BREW", "users"), 405)
+    is_refused(firm.ask("OPTIONS", "users"), 405)
 
 
 def test_a_slash_at_the_end_is_a_matter_of_taste(firm: Firm, app: Flask) -> None:

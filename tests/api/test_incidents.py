@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 from sqlalchemy import func, select
+from sqlalchemy.orm import Session
 
 from app.models import Alert, Integration, Service, Team, TimelineEntry, User
 from app.models.incidents import Assignment
@@ -188,8 +189,8 @@ def test_of_a_long_history_the_newest_is_shown(firm: Firm) -> None:
     number = firm.alert()
     by = {"incident_id": number, "at": firm.clock.now(), "kind": "note", "actor_kind": "system", "actor_label": "x", "data": {}}
 
-    def work(session: object) -> None:
-        session.add_all(TimelineEntry(**by, reason=f"r{n}") for n in range(600))  # type: ignore[attr-defined]
+    def work(session: Session) -> None:
+        session.add_all(TimelineEntry(**by, reason=f"r{n}") for n in range(600))
 
     firm.write(work)
 

@@ -26,7 +26,7 @@ def filled(firm: Firm, count: int) -> None:
         base = {"service_id": service, "severity": "error", "opened_at": now}
         steps = {"escalation_round": 1, "escalation_step": 0, "escalation_repeat": 0}
         common = {**base, **steps, "integration_id": tool, "urgency": "high", "kind": "alert", "alert_count": 1, "changed_at": now, "acknowledged_by": who}
-        ids = [{"id": n, "public_id": new_public_id("I"), "state": "resolved", "title": f"t{n}"} for n in range(1, count + 1)]
+        ids = [{"public_id": new_public_id("I"), "state": "resolved", "title": f"t{n}"} for n in range(1, count + 1)]
         session.execute(insert(Incident), [{**common, **row} for row in ids])
         texts = {"summary": "s", "details": "", "source_link": "", "links": [], "labels": {}}
         counts = {"count": 1, "last_seen_at": now, "window_started_at": now, "window_count": 1}

@@ -25,6 +25,8 @@ from app.models import Integration, Service
 from app.wiring.runtime import runtime
 from app.wiring.transactions import reading, writing
 
+BY_VENDOR = "group"
+"""How integrations that are made here group, as OnCall's do: by the group that the vendor names."""
 _CHANGEABLE = (
     Field("name"),
     Field("templates", "object", nullable=True, help="Only grouping_key can be set."),
@@ -91,7 +93,7 @@ def _create(session: Session, ask: Ask, source: Source, key: catalog.SealedKey) 
     service = lookups.service_of(session, "service_id", named) if named else catalog.default_service(session, now=ask.now)
     access.require(ask.principal, "integrations:write", service.team_id)
     _refuse_what_is_the_services(ask.body, service)
-    values: dict[str, Any] = {"group_by": "group", **_values(ask.body)}  # as OnCall: by the vendor's own group
+    values: dict[str, Any] = {"group_by": BY_VENDOR, **_values(ask.body, BY_VENDOR)}
     values.setdefault("name", _free_name(session, service, source.title))
     actor = auth.actor(ask.principal)
     integration, _key = catalog.create_integration(session, runtime().vault, service, source=source.name, key=key, actor=actor, now=ask.now, **values)
@@ -106,7 +108,7 @@ def _update(session: Session, ask: Ask, ref: str) -> str:
     if "type" in ask.body and ask.body["type"] != integration.source and _source(ask.body["type"]).name != integration.source:
         raise Invalid("type", "The type cannot be changed; make a new integration.")
     _refuse_what_is_the_services(ask.body, integration.service)
-    catalog.update_integration(session, integration, actor=auth.actor(ask.principal), now=ask.now, **_values(ask.body))
+    catalog.update_integration(session, integration, actor=auth.actor(ask.principal), now=ask.now, **_values(ask.body, integration.group_by))
     return integration.public_id
 
 
@@ -139,15 +141,15 @@ def _source(word: str) -> Source:
     return source
 
 
-def _values(body: Mapping[str, Any]) -> dict[str, Any]:
-    """The body in the catalog's words."""
+def _values(body: Mapping[str, Any], present: str) -> dict[str, Any]:
+    """The body in the catalog's words; `present` is how the integration groups."""
     values = {name: body[name] for name in ("name", "enabled", "rate_limit") if name in body}
     if "templates" in body:
-        values |= _grouping(body["templates"] or {})
+        values |= _grouping(body["templates"] or {}, present)
     return values
 
 
-def _grouping(templates: Mapping[str, Any]) -> dict[str, Any]:
+def _grouping(templates: Mapping[str, Any], present: str) -> dict[str, Any]:
     """OnCall's grouping key is our group template; nobody reads the other templates yet, so none is taken."""
     others = sorted(name for name, value in templates.items() if name != "grouping_key" and not integration_shapes.is_empty(value))
     if others:
@@ -157,7 +159,9 @@ def _grouping(templates: Mapping[str, Any]) -> dict[str, Any]:
     template = templates["grouping_key"]
     if not isinstance(template, str | None):
         raise BadRequest("Invalid grouping_key template data")
-    return {"group_by": "template", "group_template": template} if template else {"group_by": "group", "group_template": None}
+    if template:
+        return {"group_by": "template", "group_template": template}
+    return {"group_by": BY_VENDOR, "group_template": None} if present == "template" else {}
 
 
 def _refuse_what_is_the_services(body: Mapping[str, Any], service: Service) -> None:
