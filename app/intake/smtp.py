@@ -43,9 +43,14 @@ class _Server(SMTP):
 
     def hang_up(self) -> None:
         """Say good-bye; the sender comes again."""
-        if isinstance(self.transport, asyncio.WriteTransport):
+        if isinstance(self.transport, asyncio.WriteTransport) and not self.transport.is_closing():
             self.transport.write(b"421 4.3.2 Tocsin is stopping; come again\r\n")
             self.transport.close()
+
+    def cut_off(self) -> None:
+        """Close without waiting for a sender who does not listen."""
+        if isinstance(self.transport, asyncio.WriteTransport):
+            self.transport.abort()
 
     async def push(self, status: Any) -> None:
         if str(status).startswith("552 ") and self.session and self.envelope:
@@ -101,15 +106,23 @@ class Listener:
         self._end()
 
     async def _close(self) -> None:
-        if self._server is not None:
-            self._server.close()
+        assert self._server is not None  # noqa: S101 - it has started
+        for listening in self._server.sockets:
+            self._loop.remove_reader(listening.fileno())  # closing at once would leak who is just being let in
         for _ in range(SECONDS_TO_END * 20):
             if not self._handler.busy:
                 break
             await asyncio.sleep(0.05)
+        for _ in range(20):
+            for connection in list(self._connections):
+                connection.hang_up()
+            if asyncio.all_tasks() == {asyncio.current_task()} and not self._connections:
+                break
+            await asyncio.sleep(0.05)
         for connection in list(self._connections):
-            connection.hang_up()
-        await asyncio.sleep(0.05)  # for the answers to leave
+            connection.cut_off()
+        self._server.close()
+        await asyncio.sleep(0.05)
 
     def _end(self) -> None:
         self._loop.call_soon_threadsafe(self._loop.stop)
