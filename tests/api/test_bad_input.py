@@ -155,7 +155,7 @@ def test_a_body_over_the_limit_is_a_413(firm: Firm, route: str) -> None:
 def test_a_body_in_chunks_is_limited_too(firm: Firm, name: str, endpoint: Endpoint) -> None:
     path = ROWS[name].path(firm)
     for content_type, body in [("application/json", b'{"name": "%s"}'), ("application/x-www-form-urlencoded", b"name=%s")]:
-        chunks = {"input_stream": BytesIO(body % (b"x" * 1_048_576)), "environ_overrides": {"wsgi.input_terminated": True}}
+        chunks: dict[str, Any] = {"input_stream": BytesIO(body % (b"x" * 1_048_576)), "environ_overrides": {"wsgi.input_terminated": True}}
         is_refused(firm.ask(endpoint.method, path, content_type=content_type, **chunks), 413)
 
 
