@@ -176,9 +176,15 @@ def read_inbound() -> Inbound:
 
     Raises:
         RequestEntityTooLarge: the body is longer than MAX_BODY_BYTES.
+        ClientDisconnected: the sender hung up before the end; what came is not a message.
     """
-    request.max_content_length = runtime().settings.max_body_bytes
+    limit, declared = runtime().settings.max_body_bytes, request.content_length
+    request.max_content_length = limit if declared is not None else limit + 1  # a body in chunks is cut there without a word
     body = request.get_data(cache=True, parse_form_data=False)
+    if len(body) > limit:
+        raise RequestEntityTooLarge
+    if declared is not None and len(body) < declared:
+        raise ClientDisconnected
     return _inbound(body, _form(body, request.mimetype))
 
 
