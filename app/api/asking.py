@@ -168,6 +168,8 @@ def _raw_body() -> bytes:
     raw = request.get_data(cache=True, parse_form_data=False)
     if len(raw) > limit:
         raise RequestEntityTooLarge
+    if len(raw) < (request.content_length or 0):
+        raise BadRequest("The body ended before its declared length.")
     return raw
 
 

@@ -159,6 +159,12 @@ def test_a_body_in_chunks_is_limited_too(firm: Firm, name: str, endpoint: Endpoi
         is_refused(firm.ask(endpoint.method, path, content_type=content_type, **chunks), 413)
 
 
+def test_a_body_that_ends_early_changes_nothing(firm: Firm) -> None:
+    for content_type, body in [("application/json", b'{"name": "half"}'), ("application/x-www-form-urlencoded", b"name=half")]:
+        is_refused(firm.ask("POST", "services", data=body, content_type=content_type, headers={"Content-Length": "1000"}), 400)
+    assert firm.get("services?name=half")["count"] == 0
+
+
 @pytest.mark.parametrize("route", [route for route in ROWS if "<ref>" in route])
 def test_ids_that_name_nothing_are_a_404(firm: Firm, route: str) -> None:
     endpoint, body = BY_NAME[route], body_of(ROWS[route], firm)
