@@ -24,6 +24,7 @@ from app import create_app
 from app.settings import Settings, load
 from app.wiring import transactions
 from app.wiring.extensions import db
+from tests import house
 from tests.world import World, guards
 from tests.world import databases as database_kinds
 from tests.world.clock import FakeClock
@@ -41,6 +42,15 @@ SECONDS_PER_REALTIME_TEST = 300
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Options of our own."""
     parser.addoption("--update-golden", action="store_true", help="write what the sources make of their payloads as what is expected")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Name what has grown past the guide lines."""
+    found = list(house.long_things())
+    if found:
+        terminalreporter.section("past the guide lines (a module 300 lines, a function 40)")
+        for line in found:
+            terminalreporter.line(line)
 
 
 @pytest.fixture(autouse=True)

@@ -87,6 +87,7 @@ class PostgresServer:
         self._numbers = count(1)
         self._mine: list[str] = []
         self._admin = psycopg.connect(f"{self._url}/postgres", autocommit=True)
+        self._drop_what_killed_runs_left()
         self._template = self._create("tpl")
         migrate(f"{self._url}/{self._template}", folder)
         self._washed = self._create("test", template=self._template)
@@ -106,8 +107,19 @@ class PostgresServer:
         """Drop all."""
         self._washer.close()
         for name in self._mine:
-            self._admin.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+            self._drop(name)
         self._admin.close()
+
+    def _drop_what_killed_runs_left(self) -> None:
+        """A run that was killed could not drop its own; its number in the name is a process of this machine that is gone."""
+        if self._admin.info.host not in ("127.0.0.1", "::1", "localhost"):
+            return
+        for (name,) in self._admin.execute("SELECT datname FROM pg_database WHERE datname ~ '^tocsin_(tpl|test|own)_[0-9]+_[0-9]+$'").fetchall():
+            if not Path(f"/proc/{name.split('_')[2]}").exists():
+                self._drop(name)
+
+    def _drop(self, name: str) -> None:
+        self._admin.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
 
     def _create(self, kind: str, template: str = "template0") -> str:
         name = f"tocsin_{kind}_{os.getpid()}_{next(self._numbers)}"
