@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-import base64
-import hmac
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from hashlib import sha256
+from datetime import datetime
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app.core.errors import Conflict, NotFound
-from app.core.keys import derive, hash_token
+from app.core.keys import hash_token
 from app.core.types import Actor, ActorKind, Reason
 from app.domain import incidents
 from app.domain.incidents import Change
 from app.models import Delivery, Incident, User
-
-LIVES = timedelta(hours=72)
-"""How long a link answers after its message was first sent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,20 +32,6 @@ class Seen:
     """Whether an acknowledgement would change anything."""
     actor: Actor
     """In whose name the link answers."""
-
-
-def link_token(secret_key: str, delivery_public_id: str) -> str:
-    """The secret of a delivery's link: the same for every attempt, so that each copy of a message answers alike."""
-    digest = hmac.new(derive(secret_key, "answer link"), delivery_public_id.encode(), sha256).digest()
-    return base64.urlsafe_b64encode(digest[:24]).decode()
-
-
-def remember(delivery: Delivery, token: str, *, now: datetime) -> None:
-    """Let a link answer: its hash is kept, so that it outlives a change of SECRET_KEY."""
-    token_hash = hash_token(token)
-    if delivery.link_token_hash != token_hash:
-        delivery.link_token_hash = token_hash
-        delivery.link_expires_at = now + LIVES
 
 
 def look(session: Session, token: str, *, now: datetime) -> Seen:

@@ -21,7 +21,7 @@ from app import channels
 from app.core.keys import new_public_id
 from app.core.text import clean_line
 from app.core.types import SYSTEM, Reason, Sent
-from app.domain import messages, timeline
+from app.domain import links, messages, timeline
 from app.domain.messages import Picture
 from app.models import Attempt, Delivery, Destination, Incident, User
 
@@ -58,6 +58,8 @@ class Parcel:
     at: datetime
     """When the event happened: the same on every attempt."""
     picture: Picture
+    answer_url: str
+    """Where whoever gets the message may answer it."""
 
 
 def for_step(
@@ -171,9 +173,16 @@ def begin(session: Session, claimed: Sequence[Claimed], *, process: str, site: m
             event=delivery.event,
             at=delivery.created_at,
             picture=pictures[delivery.incident_id or 0],
+            answer_url=_answer_url(delivery, site, now),
         )
         for delivery in going
     ]
+
+
+def _answer_url(delivery: Delivery, site: messages.Site, now: datetime) -> str:
+    token = links.link_token(site.answer_key, delivery.public_id)
+    links.remember(delivery, token, now=now)
+    return f"{site.base_url}/a/{token}"
 
 
 def spoil(session: Session, claimed: Claimed, why: str, *, process: str, now: datetime) -> None:

@@ -30,10 +30,12 @@ _WORDS = {
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """Where people reach this installation, and the domain that its mails are threaded under."""
+    """Where people reach this installation, the domain that its mails are threaded under, and the key of its links."""
 
     base_url: str
     domain: str
+    answer_key: bytes
+    """What the links in messages are made from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,9 +141,9 @@ def payload(seen: Picture, event: str, at: datetime) -> dict[str, Any]:
     }
 
 
-def render(seen: Picture, event: str, at: datetime, *, delivery_id: str, site: Site) -> Message:
+def render(seen: Picture, event: str, at: datetime, *, delivery_id: str, answer_url: str, site: Site) -> Message:
     """The message of an event.  The subject says nothing of the state, so that mail programs keep one thread."""
-    context = {"incident": seen, "what": _WORDS.get(event, event), "event": event, "at": at, "delivery_id": delivery_id}
+    context = {"incident": seen, "what": _WORDS.get(event, event), "event": event, "at": at, "delivery_id": delivery_id, "answer_url": answer_url}
     return Message(
         delivery_id=delivery_id,
         subject=clean_line(f"[Tocsin] #{seen.number} {seen.title}", MAX_SUBJECT),

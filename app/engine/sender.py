@@ -26,7 +26,7 @@ from app.core.http import SEND_SECONDS, Outbound
 from app.core.text import clean_line
 from app.core.types import Http, Sent
 from app.core.version import VERSION
-from app.domain import deliveries, messages
+from app.domain import deliveries, links, messages
 from app.domain.catalog import addresses
 from app.domain.deliveries import CLAIM_AT_MOST, Claimed, Parcel
 from app.wiring import processes, transactions
@@ -60,7 +60,7 @@ class Sender:
         self._runtime: Runtime = app.extensions["tocsin"]
         settings = self._runtime.settings
         self._http = http or Outbound.of(settings, f"Tocsin/{VERSION}")
-        self._site = messages.Site(settings.base_url, settings.email_domain)
+        self._site = messages.Site(settings.base_url, settings.email_domain, links.answer_key(settings.secret_key))
         self._pool = ThreadPoolExecutor(SLOTS, thread_name_prefix="send")
         self._lanes: Counter[str] = Counter()
         self._slow: set[str] = set()
@@ -209,7 +209,7 @@ class Sender:
             channel = channels.get(parcel.channel)
             if channel is None:
                 return Sent.refused(f"There is no channel {parcel.channel}.")
-            message = messages.render(parcel.picture, parcel.event, parcel.at, delivery_id=parcel.public_id, site=self._site)
+            message = messages.render(parcel.picture, parcel.event, parcel.at, delivery_id=parcel.public_id, answer_url=parcel.answer_url, site=self._site)
             return channel.send(message, addresses.opened(self._runtime.vault, parcel.channel, parcel.address), self._http)
         except LostKey as error:
             return Sent.refused(error.why)

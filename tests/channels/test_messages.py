@@ -16,7 +16,7 @@ from app.domain.messages import Named, Picture, Site, payload, render
 from tests.channels.outside import RawServer
 from tests.channels.test_contract import LOOPBACK
 
-SITE = Site("https://tocsin.example", "tocsin.example")
+SITE = Site("https://tocsin.example", "tocsin.example", b"secret")
 AT = datetime(2024, 1, 23, 10, 30, 0, 999_999, tzinfo=UTC)
 PICTURE = Picture(
     number=42,
@@ -49,7 +49,7 @@ def test_nobody_is_null() -> None:
 
 
 def test_the_texts_say_what_why_and_where() -> None:
-    message = render(PICTURE, "incident.triggered", AT, delivery_id="V1", site=SITE)
+    message = render(PICTURE, "incident.triggered", AT, delivery_id="V1", answer_url="https://tocsin.example/a/T", site=SITE)
 
     assert message.subject == "[Tocsin] #42 High CPU on web-01"
     assert message.thread == "incident-42@tocsin.example"
@@ -64,6 +64,7 @@ def test_the_texts_say_what_why_and_where() -> None:
             "inc_abc123",
             "grafana.example",
             "Runbook",
+            "https://tocsin.example/a/T",
             "V1",
         ):
             assert words in text
@@ -71,7 +72,7 @@ def test_the_texts_say_what_why_and_where() -> None:
 
 
 def test_hostile_texts_stay_texts() -> None:
-    message = render(PICTURE, "incident.triggered", AT, delivery_id="V1", site=SITE)
+    message = render(PICTURE, "incident.triggered", AT, delivery_id="V1", answer_url="https://tocsin.example/a/T", site=SITE)
 
     assert "load &lt;average&gt; &amp; more" in message.html
     assert 'href="javascript' not in message.html
@@ -79,14 +80,14 @@ def test_hostile_texts_stay_texts() -> None:
 
 @pytest.mark.parametrize("event", ["incident.triggered", "incident.acknowledged", "incident.resolved", "incident.sla_breached"])
 def test_the_subject_is_the_same_for_every_event_so_that_mails_thread(event: str) -> None:
-    assert render(PICTURE, event, AT, delivery_id="V1", site=SITE).subject == "[Tocsin] #42 High CPU on web-01"
+    assert render(PICTURE, event, AT, delivery_id="V1", answer_url="https://tocsin.example/a/T", site=SITE).subject == "[Tocsin] #42 High CPU on web-01"
 
 
 def test_a_webhook_is_signed_over_the_very_bytes_that_are_sent(server: RawServer) -> None:
     server.answers(200)
     channel = channels.get("webhook")
     assert channel is not None
-    message = render(PICTURE, "incident.triggered", AT, delivery_id="V1", site=SITE)
+    message = render(PICTURE, "incident.triggered", AT, delivery_id="V1", answer_url="https://tocsin.example/a/T", site=SITE)
 
     sent = channel.send(message, {"url": f"http://127.0.0.1:{server.port}/", "secret": "hook-secret"}, Outbound(allow=LOOPBACK))
 
@@ -103,7 +104,7 @@ def test_without_a_secret_there_is_no_signature(server: RawServer) -> None:
     channel = channels.get("webhook")
     assert channel is not None
 
-    channel.send(render(PICTURE, "incident.triggered", AT, delivery_id="V1", site=SITE), {"url": f"http://127.0.0.1:{server.port}/"}, Outbound(allow=LOOPBACK))
+    channel.send(render(PICTURE, "incident.triggered", AT, delivery_id="V1", answer_url="https://tocsin.example/a/T", site=SITE), {"url": f"http://127.0.0.1:{server.port}/"}, Outbound(allow=LOOPBACK))
 
     assert b"X-Signature" not in server.requests[0]
 

@@ -17,7 +17,7 @@ from tests.engine import making
 from tests.world.clock import MONDAY
 
 pytestmark = pytest.mark.usefixtures("app")
-SITE = Site("http://tocsin.test", "tocsin.test")
+SITE = Site("http://tocsin.test", "tocsin.test", b"secret")
 LATER = MONDAY + timedelta(seconds=31)
 
 
