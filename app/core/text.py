@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import re
 from typing import Any
 
@@ -36,7 +37,7 @@ def shorten(text: str, limit: int) -> str:
 
 
 def clean_json(value: Any, depth: int = 0) -> Any:
-    """The same JSON value with clean texts and keys; what is nested deeper than 64 becomes a word that says so."""
+    """The same JSON value with clean texts and keys; what is nested deeper than 64 becomes a word that says so, 1e999 a text."""
     if depth > MAX_DEPTH:
         return "… nested too deeply"
     if isinstance(value, str):
@@ -45,6 +46,8 @@ def clean_json(value: Any, depth: int = 0) -> Any:
         return {clean(str(k)): clean_json(v, depth + 1) for k, v in value.items()}
     if isinstance(value, list | tuple):
         return [clean_json(v, depth + 1) for v in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
     if value is None or isinstance(value, bool | int | float):
         return value
     return clean(str(value))
