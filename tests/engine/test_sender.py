@@ -5,7 +5,9 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import timedelta
 from email.message import EmailMessage
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,8 +17,10 @@ from app.core.keys import Vault
 from app.core.types import Sent
 from app.domain import escalation
 from app.engine.sender import LANE_SLOTS, SLOTS, Sender
-from app.models import Delivery, Incident
+from app.models import Alert, Delivery, Incident
+from app.settings import Settings
 from app.wiring import transactions
+from app.wiring.extensions import db
 from tests.engine import making
 from tests.world.clock import MONDAY, FakeClock
 from tests.world.receivers import Answer, HttpReceiver
@@ -144,6 +148,41 @@ def test_a_fault_of_our_own_is_an_outcome_that_people_see_and_stops_nothing_else
 
     assert [attempt.detail for attempt in making.attempts()] == ["Tocsin itself failed: RuntimeError"]
     assert states() == [("planned", None)], "it is tried again"
+
+
+def test_a_delivery_that_cannot_even_begin_stops_no_other_and_is_not_claimed_for_ever(sender: Sender, receiver: HttpReceiver) -> None:
+    broken, _ = pages(receiver.url("ann"), receiver.url("bob"))
+    spoil = Alert.__table__.update().where(Alert.incident_id == broken.id).values(links=["no link at all"])
+    transactions.run(lambda session: session.execute(spoil))
+
+    pump(sender)
+    sender.drain()
+
+    assert (len(receiver.pages["ann"]), len(receiver.pages["bob"])) == (0, 1)
+    first = making.deliveries()[0]
+    assert (first.state, first.attempt_count, first.lease_token, first.due_at) == ("planned", 1, None, MONDAY + timedelta(seconds=5))
+    assert any(attempt.detail.startswith("Tocsin itself failed: TypeError") for attempt in making.attempts() if attempt.delivery_id == first.id)
+    assert sender.busy == 0
+
+
+def test_what_was_sent_is_written_down_although_the_database_was_away(app: Flask, gate: Gate, settings: Settings) -> None:
+    if not settings.is_sqlite:
+        pytest.skip("a file is taken away more easily than a server")
+    sender = Sender(app, gate)
+    pages("http://stuck.example/")
+    sender.pump()
+    file = Path(settings.database_url.removeprefix("sqlite:///"))
+    db.engine.dispose()
+    file.rename(file.with_suffix(".away"))
+    file.mkdir()
+    gate.opened.set()
+    threading.Event().wait(0.5)
+    file.rmdir()
+    file.with_suffix(".away").rename(file)
+
+    assert sender.drain(5)
+    sender.close()
+    assert states() == [("sent", None)]
 
 
 def test_a_secret_of_an_address_is_opened_for_the_send_only(app: Flask, sender: Sender, receiver: HttpReceiver) -> None:
