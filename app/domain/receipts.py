@@ -75,16 +75,15 @@ def add(session: Session, plan: Plan, outcomes: Sequence[Outcome]) -> int:
 
 def add_rejected(session: Session, integration_id: int, kept: ReceiptFacts, reason: Reason, why: str, *, now: datetime) -> None:
     """Store that a known integration's request was refused: a row for the first 20 a minute, then one row that counts."""
-    minute_ago = now - timedelta(minutes=1)
-    recent = (
-        select(Receipt.id)
-        .where(Receipt.integration_id == integration_id, Receipt.verdict == "rejected", Receipt.received_at > minute_ago)
+    latest = (
+        select(Receipt.id, Receipt.received_at)
+        .where(Receipt.integration_id == integration_id, Receipt.verdict == "rejected")
         .order_by(Receipt.id.desc())
         .limit(REJECTS_KEPT)
     )
-    ids = list(session.scalars(recent))
-    if len(ids) >= REJECTS_KEPT:
-        session.execute(update(Receipt).where(Receipt.id == ids[0]).values(repeats=Receipt.repeats + 1))
+    found = session.execute(latest).all()
+    if len(found) == REJECTS_KEPT and found[-1].received_at > now - timedelta(minutes=1):
+        session.execute(update(Receipt).where(Receipt.id == found[0].id).values(repeats=Receipt.repeats + 1))
         return
     session.execute(
         insert(Receipt).values(

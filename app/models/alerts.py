@@ -14,6 +14,7 @@ from app.models.services import Integration, Service
 
 FIRING = text("state = 'firing'")
 PLACED = text("incident_id IS NOT NULL")
+REJECTED = text("verdict = 'rejected'")
 
 
 class Alert(Base):
@@ -68,6 +69,7 @@ class Receipt(Base):
     __tablename__ = "receipts"
     __table_args__ = (
         Index("ix_receipts_integration_id_id", "integration_id", "id"),
+        Index("ix_receipts_rejected", "integration_id", "id", sqlite_where=REJECTED, postgresql_where=REJECTED),
         Index("ix_receipts_incident_id", "incident_id", sqlite_where=PLACED, postgresql_where=PLACED),
     )
     id: Mapped[int] = mapped_column(primary_key=True)

@@ -108,6 +108,14 @@ def upgrade() -> None:
         postgresql_where=sa.text("incident_id IS NOT NULL"),
     )
     op.create_index("ix_receipts_integration_id_id", "receipts", ["integration_id", "id"], unique=False)
+    op.create_index(
+        "ix_receipts_rejected",
+        "receipts",
+        ["integration_id", "id"],
+        unique=False,
+        sqlite_where=sa.text("verdict = 'rejected'"),
+        postgresql_where=sa.text("verdict = 'rejected'"),
+    )
     op.create_table(
         "settings",
         sa.Column("name", sa.String(length=64), nullable=False),
@@ -1020,6 +1028,7 @@ def downgrade() -> None:
     op.drop_index("uq_teams_name_living", table_name="teams", sqlite_where=sa.text("archived_at IS NULL"), postgresql_where=sa.text("archived_at IS NULL"))
     op.drop_table("teams")
     op.drop_table("settings")
+    op.drop_index("ix_receipts_rejected", table_name="receipts", sqlite_where=sa.text("verdict = 'rejected'"), postgresql_where=sa.text("verdict = 'rejected'"))
     op.drop_index("ix_receipts_integration_id_id", table_name="receipts")
     op.drop_index(
         "ix_receipts_incident_id", table_name="receipts", sqlite_where=sa.text("incident_id IS NOT NULL"), postgresql_where=sa.text("incident_id IS NOT NULL")
