@@ -12,13 +12,10 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
-from urllib.parse import urlsplit
 
 from sqlalchemy import ColumnElement, and_, func, or_, select, update
 from sqlalchemy.orm import Session, joinedload
 
-from app import channels
-from app.core.keys import new_public_id
 from app.core.text import clean_line
 from app.core.types import SYSTEM, Reason, Sent
 from app.domain import links, messages, timeline
@@ -60,52 +57,6 @@ class Parcel:
     picture: Picture
     answer_url: str
     """Where whoever gets the message may answer it."""
-
-
-def for_step(
-    incident: Incident,
-    step: int,
-    *,
-    target: str,
-    rule: str,
-    channel: str,
-    address: Mapping[str, str],
-    due_at: datetime,
-    priority: int,
-    user_id: int | None,
-    now: datetime,
-) -> Delivery:
-    """A page for a step of an incident's escalation."""
-    return Delivery(
-        public_id=new_public_id("V"),
-        subject_kind="incident",
-        subject_id=incident.id,
-        incident_id=incident.id,
-        escalation_round=incident.escalation_round,
-        escalation_step=step,
-        target=target,
-        rule=rule,
-        user_id=user_id,
-        channel=channel,
-        address=dict(address),
-        lane=lane_of(channel, address),
-        state="planned",
-        priority=priority,
-        due_at=due_at,
-        created_at=now,
-    )
-
-
-def lane_of(channel_name: str, address: Mapping[str, str]) -> str:
-    """Channel and host: what hangs together, and shall hold up nothing else."""
-    channel = channels.get(channel_name)
-    first = channel.fields[0] if channel else None
-    text = address.get(first.name, "") if first and not first.secret else ""
-    try:
-        host = urlsplit(text).netloc.rpartition("@")[2]
-    except ValueError:
-        host = ""
-    return f"{channel_name}:{host}"[:64]
 
 
 def backlog(session: Session, *, now: datetime, limit: int = 1_000) -> tuple[int, float]:
@@ -187,6 +138,7 @@ def _answer_url(delivery: Delivery, site: messages.Site, now: datetime) -> str:
 
 def spoil(session: Session, claimed: Claimed, why: str, *, process: str, now: datetime) -> None:
     """Record an attempt that could not even begin, as one that may work later: what is broken must not be claimed for ever."""
+    _shared(session, [claimed.incident_id])
     for delivery in _locked(session, [claimed]):
         delivery.attempt_count += 1
         attempt = Attempt(delivery_id=delivery.id, n=delivery.attempt_count, process=process, lease_token=claimed.token, started_at=now)

@@ -6,13 +6,18 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
+from urllib.parse import urlsplit
 
 from sqlalchemy.orm import Session
 
+from app import channels
+from app.core.keys import new_public_id
 from app.core.types import Reason, Urgency
-from app.domain import deliveries
 from app.domain.oncall import Roster
-from app.models import ContactMethod, Destination, Incident, User
+from app.models import ContactMethod, Delivery, Destination, Incident, User
+
+HIGH, LOW = 3, 7
+"""Priorities of pages; lower goes first."""
 
 
 @dataclass
@@ -51,7 +56,7 @@ def _page_user(session: Session, incident: Incident, step: int, user: User, plan
     planned.paged.append(user.name)
     for method, after in uses:
         session.add(
-            deliveries.for_step(
+            _page(
                 incident,
                 step,
                 target=f"user:{user.id}",
@@ -59,7 +64,6 @@ def _page_user(session: Session, incident: Incident, step: int, user: User, plan
                 channel=method.channel,
                 address=method.address,
                 due_at=now + timedelta(seconds=after),
-                priority=_priority(incident),
                 user_id=user.id,
                 now=now,
             )
@@ -69,7 +73,7 @@ def _page_user(session: Session, incident: Incident, step: int, user: User, plan
 def _page_destination(session: Session, incident: Incident, step: int, destination: Destination, planned: Planned, now: datetime) -> None:
     planned.paged.append(destination.name)
     session.add(
-        deliveries.for_step(
+        _page(
             incident,
             step,
             target=f"destination:{destination.id}",
@@ -77,11 +81,55 @@ def _page_destination(session: Session, incident: Incident, step: int, destinati
             channel=destination.channel,
             address=destination.address,
             due_at=now,
-            priority=_priority(incident),
             user_id=None,
             now=now,
         )
     )
+
+
+def _page(
+    incident: Incident,
+    step: int,
+    *,
+    target: str,
+    rule: str,
+    channel: str,
+    address: Mapping[str, str],
+    due_at: datetime,
+    user_id: int | None,
+    now: datetime,
+) -> Delivery:
+    """A page for a step of an incident's escalation."""
+    return Delivery(
+        public_id=new_public_id("V"),
+        subject_kind="incident",
+        subject_id=incident.id,
+        incident_id=incident.id,
+        escalation_round=incident.escalation_round,
+        escalation_step=step,
+        target=target,
+        rule=rule,
+        user_id=user_id,
+        channel=channel,
+        address=dict(address),
+        lane=lane_of(channel, address),
+        state="planned",
+        priority=HIGH if incident.urgency == Urgency.HIGH else LOW,
+        due_at=due_at,
+        created_at=now,
+    )
+
+
+def lane_of(channel_name: str, address: Mapping[str, str]) -> str:
+    """Channel and host: what hangs together, and shall hold up nothing else."""
+    channel = channels.get(channel_name)
+    first = channel.fields[0] if channel else None
+    text = address.get(first.name, "") if first and not first.secret else ""
+    try:
+        host = urlsplit(text).netloc.rpartition("@")[2]
+    except ValueError:
+        host = ""
+    return f"{channel_name}:{host}"[:64]
 
 
 def _uses(user: User, urgency: str) -> Iterator[tuple[ContactMethod, int]]:
@@ -92,8 +140,3 @@ def _uses(user: User, urgency: str) -> Iterator[tuple[ContactMethod, int]]:
 
 def _is_usable(method: ContactMethod) -> bool:
     return method.archived_at is None and method.disabled_at is None
-
-
-def _priority(incident: Incident) -> int:
-    """Lower goes first."""
-    return 3 if incident.urgency == Urgency.HIGH else 7
