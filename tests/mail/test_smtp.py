@@ -6,11 +6,13 @@ import contextlib
 import smtplib
 import socket
 import sqlite3
+import ssl
 import threading
 import time
 from collections.abc import Iterator
 from email import policy
 from email.message import EmailMessage
+from pathlib import Path
 
 import pytest
 from sqlalchemy import select
@@ -19,6 +21,7 @@ from app.core.types import Reason
 from app.intake import smtp
 from app.intake.smtp import Listener
 from app.models import UnknownKeyRequest
+from tests.channels import certificates
 from tests.world.senders import IntegrationInTest
 from tests.world.world import World
 
@@ -373,6 +376,24 @@ def test_a_sender_that_is_connected_is_told_when_the_listener_stops(world: World
     assert connection.sock is not None
     assert connection.sock.recv(100).startswith(b"421 ")
     connection.close()
+
+
+class TestWithACertificate:
+    """STARTTLS is offered with the web server's certificate."""
+
+    @pytest.fixture
+    def environment(self, tmp_path: Path) -> dict[str, str]:
+        file = str(certificates.make(tmp_path))
+        return {"EMAIL_DOMAIN": DOMAIN, "SMTP_LISTEN": f"127.0.0.1:{free_port()}", "TLS_CERT": file, "TLS_KEY": file}
+
+    def test_a_mail_comes_by_starttls(self, world: World, client: smtplib.SMTP, tmp_path: Path) -> None:
+        integration = world.integration(source="email")
+        world.ready()
+
+        client.starttls(context=ssl.create_default_context(cafile=str(tmp_path / "certificate.pem")))
+
+        assert send(client, address_of(integration))[0] == 250
+        world.incident("Disk 91%")
 
 
 def test_serving_ends_when_it_is_told(world: World, environment: dict[str, str]) -> None:

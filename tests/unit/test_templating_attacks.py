@@ -177,6 +177,20 @@ def test_nothing_gets_out_of_the_box(template: str) -> None:
     assert payload == {"status": "firing", "alerts": [1]}
 
 
+class Thing:
+    """What a caller should not have handed in."""
+
+    def run(self) -> str:
+        return "it ran"
+
+
+def test_methods_of_things_that_are_handed_in_may_not_be_called() -> None:
+    with pytest.raises(TemplateFailed, match="run may not be called"):
+        render("{{ thing.run() }}", {"thing": Thing()}, limit=100)
+    with pytest.raises(TemplateFailed, match="may not be called"):
+        render("{{ thing() }}", {"thing": Thing}, limit=100)
+
+
 def test_a_hostile_payload_costs_no_more_than_its_length() -> None:
     filters = sorted(name for name in FILTERS_OF_TEMPLATES if name not in {"attr", "batch", "slice", "groupby", "map", "select", "reject"})
     payloads = ["<" * 500_000, "<!--" * 200_000, "<>" * 300_000, "a " * 300_000, "\n" * 600_000, "%" * 500_000, "{" * 500_000, "[" * 100_000, "1" * 600_000]
