@@ -9,7 +9,7 @@ Do not mix `session` with `client` or `world` in one test: an open writing sessi
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +51,18 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.section("past the guide lines (a module 300 lines, a function 40)")
         for line in found:
             terminalreporter.line(line)
+
+
+HAS_FAILED = pytest.StashKey[bool]()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Remember how a test went, so that leaving its world does not complain a second time."""
+    report = yield
+    if call.when == "call":
+        item.stash[HAS_FAILED] = report.failed
+    return report
 
 
 @pytest.fixture(autouse=True)
@@ -150,7 +162,8 @@ def world(make_settings: Callable[..., Settings], environment: dict[str, str], c
         made = World(built, clock, receiver, mail)
         yield made
         try:
-            made.leave()
+            if not request.node.stash.get(HAS_FAILED, False):
+                made.leave()
         finally:
             made.stop()
             db.session.remove()

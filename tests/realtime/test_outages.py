@@ -5,16 +5,18 @@ from __future__ import annotations
 import shutil
 import statistics
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import psycopg
 import pytest
 
-from tests.realtime.installation import Installation, new_key, until, usual_document
+from tests.realtime.installation import Installation, children_of, new_key, until, usual_document
 from tests.realtime.load import Reply, Sender, event, in_threads, storm
 from tests.realtime.servers import Cluster, RedisServer, cluster, postgresql_programs
 from tests.world import databases as database_kinds
+from tests.world.receivers import HttpReceiver
 
 PROGRAMS = postgresql_programs()
 
@@ -27,13 +29,18 @@ def server() -> Iterator[Cluster]:
         yield made
 
 
-@pytest.fixture
-def on_cluster(server: Cluster, tmp_path: Path) -> Iterator[Installation]:
+def database_of(server: Cluster, folder: Path) -> str:
+    """A migrated database on a cluster."""
     with psycopg.connect(f"{server.url}/postgres", autocommit=True) as connection:
         connection.execute("CREATE DATABASE tocsin")
     url = f"{server.url}/tocsin"
-    database_kinds.migrate(url, tmp_path)
-    made = Installation(tmp_path, url)
+    database_kinds.migrate(url, folder)
+    return url
+
+
+@pytest.fixture
+def on_cluster(server: Cluster, tmp_path: Path) -> Iterator[Installation]:
+    made = Installation(tmp_path, database_of(server, tmp_path))
     try:
         made.apply(usual_document())
         made.start_web()
@@ -80,6 +87,30 @@ def test_a_storm_through_a_crash_of_postgresql_loses_nothing_that_was_promised(s
     assert any(reply.status == 503 for reply in replies), "nobody noticed the crash, so nothing was proven"
     assert {key for (key,) in on_cluster.rows("SELECT dedup_key FROM alerts")} == set(keys)
     assert on_cluster.scalar("SELECT count(*) FROM incidents") == 600
+
+
+def test_the_whole_hub_lives_through_an_outage_of_postgresql_and_pages_afterwards(server: Cluster, tmp_path: Path) -> None:
+    receiver = HttpReceiver()
+    hub = Installation(tmp_path, database_of(server, tmp_path))
+    try:
+        hub.apply(usual_document(hook_url=receiver.url("ann")))
+        process = hub.flask("hub")
+        sender = Sender(hub.port)
+        until(lambda: sender.send(event("trigger", "before")).status == 202, 60, f"the hub; {hub.log()}")
+        until(lambda: [page for page in receiver.pages["ann"] if "Problem before" in page.text], what=f"the first page; {hub.log()}")
+        children = children_of(process.pid)
+
+        server.stop("immediate")
+        time.sleep(3)
+        server.start()
+
+        until(lambda: sender.send(event("trigger", "after")).status == 202, what=f"a 202; {hub.log()}")
+        until(lambda: [page for page in receiver.pages["ann"] if "Problem after" in page.text], what=f"a page; {hub.log()}")
+        sender.close()
+        assert children_of(process.pid) == children, "a process had to be started again"
+    finally:
+        hub.stop()
+        receiver.stop()
 
 
 @pytest.fixture

@@ -114,7 +114,7 @@ def test_a_killed_web_process_loses_none_of_1000_alerts(web: Installation) -> No
     assert web.scalar("SELECT count(*) FROM incidents") == 1000
     assert web.scalar("SELECT count(*) FROM receipts") == web.scalar("SELECT sum(count) FROM alerts")
     has_no_orphan(web)
-    assert len(web.web_workers()) == 2
+    until(lambda: len(web.web_workers()) == 2, what="two workers again")
     assert not set(web.web_workers()) & set(before)
 
 
