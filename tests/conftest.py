@@ -152,7 +152,13 @@ def _outside() -> Iterator[tuple[HttpReceiver, MailServer]]:
 
 
 @pytest.fixture
-def world(make_settings: Callable[..., Settings], environment: dict[str, str], clock: FakeClock, _outside: tuple[HttpReceiver, MailServer]) -> Iterator[World]:
+def world(
+    request: pytest.FixtureRequest,
+    make_settings: Callable[..., Settings],
+    environment: dict[str, str],
+    clock: FakeClock,
+    _outside: tuple[HttpReceiver, MailServer],
+) -> Iterator[World]:
     """A whole world; leaving it with an unexpected message, or with a delivery under way, fails the test."""
     receiver, mail = _outside
     receiver.clear()
