@@ -163,7 +163,8 @@ def world(
     receiver, mail = _outside
     receiver.clear()
     mail.clear()
-    built = create_app(make_settings(SMTP_HOST="127.0.0.1", SMTP_PORT=str(mail.port), SMTP_TLS="none", **environment), clock)
+    to_mail = {"SMTP_HOST": "127.0.0.1", "SMTP_PORT": str(mail.port), "SMTP_TLS": "none"}
+    built = create_app(make_settings(**{**to_mail, **environment}), clock)
     with built.app_context():
         made = World(built, clock, receiver, mail)
         yield made
