@@ -29,6 +29,8 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 STOP_ORDER = ("web", "smtp", "ticker", "worker", "redis")
 PATIENCE = 15.0
 """Seconds that a child has to stop before it is killed."""
+HEAD_START = 3.0
+"""Seconds that the web server has the machine for itself at the start: until it answers, alerts cannot come in."""
 PAUSE = 0.1
 
 
@@ -71,10 +73,7 @@ class Supervisor:
             signal.signal(sign, self._stop_soon)
         try:
             environ = self._start_redis()
-            self._children += [*_processes(self._settings, environ)]
-            for child in self._children:
-                child.keep_alive(tell)
-            self._supervise()
+            self._supervise(_processes(self._settings, environ))
         finally:
             self._stop()
         return 0
@@ -82,9 +81,13 @@ class Supervisor:
     def _stop_soon(self, _sign: int, _frame: object) -> None:
         self._stops += 1
 
-    def _supervise(self) -> None:
-        is_ready, late = False, monotonic() + 60
+    def _supervise(self, waiting: list[Child]) -> None:
+        is_ready, began, late = False, monotonic(), monotonic() + 60
+        self._children.append(waiting.pop(0))
         while not self._stops:
+            if waiting and (is_ready or monotonic() > began + HEAD_START):
+                self._children += waiting
+                waiting = []
             for child in self._children:
                 child.keep_alive(tell)
             if not is_ready and _answers(self._settings):
@@ -163,15 +166,17 @@ def web_command(settings: Settings) -> tuple[str, ...]:
 
 
 def _processes(settings: Settings, environ: dict[str, str]) -> list[Child]:
+    """Everything but Redis, the web server first."""
     folder = str(ROOT)
 
     def flask(name: str, command: str) -> Child:
         return Child(name, (sys.executable, "-m", "flask", "--app", "wsgi", command), environ, folder)
 
+    web = Child("web", web_command(settings), environ, folder)
     workers = [flask(f"worker {n + 1}" if settings.workers > 1 else "worker", "worker") for n in range(settings.workers)]
     smtp = flask("smtp", "smtp")
     smtp.may_start = lambda: report.mail_obstacle(settings) if is_taken(*settings.smtp_listen) else ""
-    return [Child("web", web_command(settings), environ, folder), *workers, flask("ticker", "ticker"), smtp]
+    return [web, *workers, flask("ticker", "ticker"), smtp]
 
 
 def _program(name: str) -> str:
