@@ -38,7 +38,7 @@ def socket_path(settings: Settings) -> Path:
 
 
 def write_configuration(settings: Settings) -> Path:
-    """Write redis.conf into DATA_DIR.
+    """Write redis.conf into DATA_DIR, and take away the socket of a server that was killed.
 
     Raises:
         PermissionError: the folder of the socket belongs to somebody else.
@@ -47,6 +47,7 @@ def write_configuration(settings: Settings) -> Path:
     path.parent.mkdir(mode=0o700, exist_ok=True)
     if path.parent.stat().st_uid != os.getuid():
         raise PermissionError(f"{path.parent} belongs to another user")
+    path.unlink(missing_ok=True)
     lines = [
         "port 0",
         f"unixsocket {_quoted(path)}",

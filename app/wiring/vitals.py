@@ -72,7 +72,7 @@ def database_away() -> Finding:
 
 def redis_finding() -> Finding:
     """Redis, or what its absence means."""
-    if not runtime().settings.redis_url:
+    if not redis.url_of(runtime().settings):
         return Finding("redis", Level.DEGRADED, "none", "No Redis: pages go out through the ticker. Set REDIS_URL, or install redis-server and start again.")
     if redis.is_up(runtime().settings):
         return Finding("redis", Level.OK, "answers")
