@@ -117,7 +117,8 @@ def make(store: Store, folder: Path, stored: int, *, name: str = "", hook: str =
         made.subject = Subject(*found["alertmanager"][1:])
         if stored:
             seeding.store_alerts(connection, store, made.subject, stored)
-    store.settle(made.url)
+    if stored:
+        store.settle(made.url)
     made.doors = {
         "alertmanager": Door(f"/api/integrations/prometheus?integrationId={found['alertmanager'][0]}&key={keys['alertmanager']}"),
         "routed": Door(f"/api/integrations/prometheus?integrationId={found['routed'][0]}&key={keys['routed']}"),
