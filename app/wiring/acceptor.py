@@ -25,6 +25,10 @@ MAX_TRIES = 5
 """Times that an empty result of the fast path is run again before the general path takes over."""
 
 
+_PLANNING = " -c enable_seqscan=off -c plan_cache_mode=force_generic_plan"
+"""Prepared once and kept for the life of a connection: a plan made while the tables are small must not read them whole when they are large."""
+
+
 class Acceptor:
     """Accepts plans; one per process."""
 
@@ -53,7 +57,9 @@ class _PostgreSQL:
     """One statement on a connection in AUTOCOMMIT, past SQLAlchemy's execution layer (a third of the cost)."""
 
     def __init__(self, settings: Settings) -> None:
-        self._engine: Engine = create_engine(settings.database_url, isolation_level="AUTOCOMMIT", **transactions.engine_options(settings))
+        options = transactions.engine_options(settings)
+        options["connect_args"]["options"] += _PLANNING
+        self._engine: Engine = create_engine(settings.database_url, isolation_level="AUTOCOMMIT", **options)
         event.listen(self._engine, "connect", _number_parameters)
 
     def accept(self, plan: Plan) -> list[Outcome] | None:
