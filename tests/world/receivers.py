@@ -43,6 +43,12 @@ class Answer:
     body: str = "ok"
 
 
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 128
+    """The usual 5 breaks connections off when many come at once."""
+
+
 class HttpReceiver:
     """Takes any request; what was sent to `/ann` is in `pages["ann"]`."""
 
@@ -70,8 +76,7 @@ class HttpReceiver:
             def log_message(self, *_args: Any) -> None:
                 """Say nothing."""
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
+        self._server = _Server(("127.0.0.1", 0), Handler)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
         self._thread.start()
         self._lock = threading.Lock()
