@@ -104,7 +104,9 @@ def test_without_a_secret_there_is_no_signature(server: RawServer) -> None:
     channel = channels.get("webhook")
     assert channel is not None
 
-    channel.send(render(PICTURE, "incident.triggered", AT, delivery_id="V1", answer_url="https://tocsin.example/a/T", site=SITE), {"url": f"http://127.0.0.1:{server.port}/"}, Outbound(allow=LOOPBACK))
+    message = render(PICTURE, "incident.triggered", AT, delivery_id="V1", answer_url="https://tocsin.example/a/T", site=SITE)
+
+    channel.send(message, {"url": f"http://127.0.0.1:{server.port}/"}, Outbound(allow=LOOPBACK))
 
     assert b"X-Signature" not in server.requests[0]
 
