@@ -33,4 +33,11 @@ def add(session: Session, incident_id: int, kind: str, *, actor: Actor, now: dat
 
 
 def _any_webhook(session: Session) -> bool:
-    return session.scalars(select(OutgoingWebhook.id).where(OutgoingWebhook.enabled, OutgoingWebhook.archived_at.is_(None)).limit(1)).first() is not None
+    """Asked once a transaction (a session lives for one)."""
+    if _ASKED not in session.info:
+        living = select(OutgoingWebhook.id).where(OutgoingWebhook.enabled, OutgoingWebhook.archived_at.is_(None)).limit(1)
+        session.info[_ASKED] = session.scalars(living).first() is not None
+    return bool(session.info[_ASKED])
+
+
+_ASKED = "timeline: is there an outgoing webhook"
