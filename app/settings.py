@@ -69,6 +69,8 @@ def _url(value: str) -> str:
 def _database(value: str) -> str:
     if value and not value.startswith(("sqlite:///", "postgresql://", "postgres://", "postgresql+psycopg://")):
         raise ValueError("write sqlite:///… or postgresql://user:password@host/database")
+    if value in ("sqlite:///", "sqlite:///:memory:"):
+        raise ValueError("a database in memory cannot be shared by processes; write sqlite:///folder/file.db")
     return value
 
 
@@ -210,9 +212,11 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
 
 
 def _database_url(url: str, data_dir: Path) -> str:
-    """The SQLAlchemy address; platforms still hand out `postgres://`."""
+    """The SQLAlchemy address: a file's path is relative to the present folder, and platforms still hand out `postgres://`."""
     if not url:
         return f"sqlite:///{data_dir / 'tocsin.db'}"
+    if url.startswith("sqlite:///"):
+        return f"sqlite:///{Path(url.removeprefix('sqlite:///')).absolute()}"
     for prefix in ("postgres://", "postgresql://"):
         if url.startswith(prefix):
             return "postgresql+psycopg://" + url.removeprefix(prefix)

@@ -100,7 +100,7 @@ class Supervisor:
 
     def _start_redis(self) -> dict[str, str]:
         """Start the embedded Redis unless one is given, and make the children's environment."""
-        environ = {**os.environ, "DATA_DIR": str(self._settings.data_dir), "PYTHONPATH": _python_path(), "TOCSIN_HUB": str(os.getpid())}
+        environ = {**os.environ, **_absolute_paths(self._settings), "PYTHONPATH": _python_path(), "TOCSIN_HUB": str(os.getpid())}
         if self._settings.redis_url:
             self._redis = report.without_password(self._settings.redis_url)
             return environ
@@ -186,6 +186,12 @@ def _program(name: str) -> str:
     if not found:
         raise BadSettingError(f"{name} is not installed: run `make run` or install requirements.txt")
     return found
+
+
+def _absolute_paths(settings: Settings) -> dict[str, str]:
+    """The settings that name files, for children that run in another folder."""
+    paths = {"DATA_DIR": str(settings.data_dir)}
+    return {**paths, "DATABASE_URL": settings.database_url} if settings.is_sqlite else paths
 
 
 def _python_path() -> str:

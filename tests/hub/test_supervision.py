@@ -186,6 +186,7 @@ def test_a_hub_of_make_stops_when_make_is_killed(make_hub: Callable[..., Running
     [
         ({"PORT": "eighty"}, "PORT"),
         ({"DATABASE_URL": "mysql://root@localhost/tocsin"}, "DATABASE_URL"),
+        ({"DATABASE_URL": "sqlite:///:memory:"}, "DATABASE_URL"),
         ({"REDIS_URL": "localhost:6379"}, "REDIS_URL"),
         ({"LOG_LEVEL": "loud"}, "LOG_LEVEL"),
         ({"TLS_CERT": "/nowhere/cert.pem"}, "TLS_KEY"),
