@@ -25,7 +25,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Reply:
-    """What came back; status 0: the connection broke."""
+    """What came back; status 0: the connection broke, and `body` says how."""
 
     request: Request
     status: int
@@ -72,9 +72,9 @@ class Sender:
             self._connection.request("POST", request.path, request.body, request.headers)
             response = self._connection.getresponse()
             body = response.read()
-        except (OSError, http.client.HTTPException):
+        except (OSError, http.client.HTTPException) as error:
             self.close()
-            return Reply(request, 0, b"", {}, time.monotonic() - started)
+            return Reply(request, 0, repr(error).encode(), {}, time.monotonic() - started)
         headers = {name.lower(): value for name, value in response.getheaders()}
         return Reply(request, response.status, body, headers, time.monotonic() - started)
 
