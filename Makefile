@@ -25,7 +25,7 @@ run: .venv/.for-run
 test: .venv/.for-test
 	$(BIN)/python -m pytest
 
-# With TOCSIN_TEST_DATABASE_URL (a PostgreSQL server) the tests run there too; tests/hub chooses its databases itself.
+# With TOCSIN_TEST_DATABASE_URL (a PostgreSQL server) the tests run there too, but those that choose their databases themselves.
 check: .venv/.for-test
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -33,7 +33,7 @@ check: .venv/.for-test
 	$(BIN)/lint-imports
 	$(BIN)/coverage erase
 	env -u TOCSIN_TEST_DATABASE_URL -u TOCSIN_TEST_REDIS_URL $(BIN)/coverage run -m pytest
-	test -z "$$TOCSIN_TEST_DATABASE_URL" || $(BIN)/coverage run -m pytest --ignore=tests/hub
+	test -z "$$TOCSIN_TEST_DATABASE_URL" || $(BIN)/coverage run -m pytest --ignore=tests/hub --ignore=tests/bench
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report --skip-covered --include='app/domain/*,app/sources/*,app/core/*' --fail-under=95
 	@$(BIN)/coverage report --format=total | sed 's/.*/All of app: & %/'
