@@ -29,7 +29,7 @@ from app.wiring.acceptor import is_refused_data
 from app.wiring.runtime import Runtime, runtime
 
 log = logging.getLogger(__name__)
-MAX_TRIES = 4
+MAX_TRIES = 8
 """Times that a request starts again because the catalog changed under it."""
 MAX_EVENTS = 2_000
 """Events of one request; a larger batch is refused whole, so that its sender splits it."""
