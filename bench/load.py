@@ -50,6 +50,8 @@ class Measured:
     slowest: float
     unread: int
     """Requests that may have been stored although their answers were not read: wrk stops in the middle."""
+    cpu: float = 0.0
+    """Processor microseconds that the web processes used for each answer (the database server's are not in it)."""
 
     @property
     def rate(self) -> float:

@@ -1,7 +1,8 @@
-"""How busy the machine is with other work: figures from a busy one are noise, and say so."""
+"""What the kernel knows: how busy the machine is with other work, and what our own servers used of it."""
 
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path
 
@@ -25,3 +26,16 @@ def _times() -> tuple[int, int]:
     numbers = [int(word) for word in _STAT.read_text().split("\n", 1)[0].split()[1:9]]
     idle = numbers[3] + numbers[4]
     return sum(numbers) - idle, sum(numbers)
+
+
+def used_by(session: int) -> float:
+    """Processor seconds that the living processes of a session have used so far; 0 where it cannot be told."""
+    ticks = 0
+    for file in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            words = file.read_text().rpartition(")")[2].split()
+        except OSError:  # it has ended
+            continue
+        if int(words[3]) == session:
+            ticks += int(words[11]) + int(words[12])
+    return ticks / os.sysconf("SC_CLK_TCK")

@@ -39,8 +39,11 @@ def emptiest_of(line: Line, result: Result) -> Line:
 
 def table(result: Result) -> str:
     """The figures of one database."""
-    head = f"{'case':<44}{'stored':>10}{'ratio':>8}{'to empty':>10}{'req/s':>9}{'floor':>9}{'p50 ms':>9}{'p99 ms':>9}"
+    head = f"{'case':<44}{'stored':>10}{'ratio':>8}{'to empty':>10}{'req/s':>9}{'floor':>9}{'p50 ms':>9}{'p99 ms':>9}{'cpu µs':>9}"
     rows = [_row(line, emptiest_of(line, result)) for line in result.lines]
+    if result.lines:
+        name = "floor, in the same run"
+        rows.append(f"{name:<98}{_median([each for line in result.lines for each in line.floor], 'cpu'):>9.0f}")
     storm = result.storm
     if storm:
         name = f"storm of {storm.answers:,} on one key"
@@ -55,7 +58,7 @@ def _row(line: Line, emptiest: Line) -> str:
     to_empty = f"{flatness(line, emptiest):.2f}" if line.stored != emptiest.stored else ""
     rates = f"{_median(line.product, 'rate'):>9,.0f}{_median(line.floor, 'rate'):>9,.0f}"
     times = f"{_median(line.product, 'p50'):>9.1f}{_median(line.product, 'p99'):>9.1f}"
-    return f"{line.case.title:<44}{line.stored:>10,}{ratio(line):>8.2f}{to_empty:>10}{rates}{times}"
+    return f"{line.case.title:<44}{line.stored:>10,}{ratio(line):>8.2f}{to_empty:>10}{rates}{times}{_median(line.product, 'cpu'):>9.0f}"
 
 
 def _median(rounds: list[Measured], what: str) -> float:
@@ -100,6 +103,8 @@ def as_json(result: Result) -> dict[str, Any]:
                 "floor_rate": round(_median(line.floor, "rate"), 1),
                 "p50_ms": _median(line.product, "p50"),
                 "p99_ms": _median(line.product, "p99"),
+                "cpu_us": _median(line.product, "cpu"),
+                "floor_cpu_us": _median(line.floor, "cpu"),
                 "rounds": [_measured(each) for each in line.product],
                 "floor_rounds": [_measured(each) for each in line.floor],
             }
@@ -122,4 +127,5 @@ def _measured(measured: Measured) -> dict[str, float]:
         "p50_ms": round(measured.p50, 2),
         "p99_ms": round(measured.p99, 2),
         "slowest_ms": round(measured.slowest, 2),
+        "cpu_us": round(measured.cpu, 1),
     }

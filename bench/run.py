@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from bench import cases, floor, installation, load, paging, quiet, servers, stores
@@ -13,6 +13,7 @@ from bench.cases import CASES, STORM, Case
 from bench.installation import Door, Installation
 from bench.load import Job, Measured
 from bench.paging import Paged
+from bench.servers import Server
 from bench.stores import Store
 
 RESOLVES_A_SECOND = 6_000
@@ -64,7 +65,7 @@ class Result:
 class Contestant:
     """A server that takes its turn: the floor (no installation) or the product."""
 
-    port: int
+    server: Server
     installed: Installation | None
 
     def door(self, case: Case) -> Door:
@@ -102,13 +103,13 @@ class Run:
             url = self._store.make("floor")
             stores.make_floor_table(self._store, url)
             environment = {"BENCH_FLOOR_DATABASE": url, "DATA_DIR": str(self._folder)}
-            port = stack.enter_context(servers.serving("bench.floor:application", environment, self._folder / "floor.log"))
-            found = [Contestant(port, None)]
+            server = stack.enter_context(servers.serving("bench.floor:application", environment, self._folder / "floor.log"))
+            found = [Contestant(server, None)]
             for stored in self._plan.stored if self._plan.cases else self._plan.stored[:1]:
                 self._say(f"{self._store.version}: preparing an installation with {stored:,} stored alerts")
                 made = installation.make(self._store, self._folder, stored)
-                port = stack.enter_context(servers.serving("wsgi:application", made.environment, self._folder / f"tocsin-{stored}.log"))
-                found.append(Contestant(port, made))
+                server = stack.enter_context(servers.serving("wsgi:application", made.environment, self._folder / f"tocsin-{stored}.log"))
+                found.append(Contestant(server, made))
             yield found
 
     def _case(self, case: Case, contestants: list[Contestant]) -> None:
@@ -136,8 +137,11 @@ class Run:
             made.mark()
         self.result.busy.append(quiet.share_of_others())
         door = contestant.door(case)
-        job = Job(contestant.port, door.path, door.headers, case.traffic, prefix, self._plan.connections, seconds, count)
+        job = Job(contestant.server.port, door.path, door.headers, case.traffic, prefix, self._plan.connections, seconds, count)
+        used = quiet.used_by(contestant.server.session)
         measured = load.send(job, self._folder, use_wrk=self._plan.use_wrk)
+        used = quiet.used_by(contestant.server.session) - used
+        measured = replace(measured, cpu=used / max(measured.answers, 1) * 1e6)
         where = f"{self._store.name}, {case.title}, " + (f"{made.stored:,} stored" if made else "floor")
         if made:
             found = cases.problems(case, measured, made.counted(prefix))
@@ -145,7 +149,9 @@ class Run:
             found = [f"{measured.refused} requests were refused and {measured.broken} broke"] if measured.refused or measured.broken else []
         self.result.problems += [f"{where}: {problem}" for problem in found]
         if not is_warm_up:
-            self._say(f"    {'tocsin' if made else 'floor':>6} {measured.rate:8,.0f}/s  p50 {measured.p50:6.1f} ms  p99 {measured.p99:6.1f} ms")
+            self._say(
+                f"    {'tocsin' if made else 'floor':>6} {measured.rate:8,.0f}/s  p50 {measured.p50:6.1f} ms  p99 {measured.p99:6.1f} ms  cpu {measured.cpu:5.0f} µs"
+            )
         return measured
 
     def _storm(self, contestant: Contestant) -> None:

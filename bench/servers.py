@@ -10,6 +10,7 @@ import subprocess
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 from app.hub.supervisor import web_command
 from app.settings import load
@@ -26,6 +27,13 @@ class DidNotStart(Exception):  # noqa: N818 - reads as what happened
     """A server did not answer in time; the text is the end of its log."""
 
 
+class Server(NamedTuple):
+    """A program that serves on a port; its processes share one session."""
+
+    port: int
+    session: int
+
+
 def free_port() -> int:
     """A loopback port that nobody listens on."""
     with socket.socket() as probe:
@@ -35,14 +43,14 @@ def free_port() -> int:
 
 
 @contextlib.contextmanager
-def serving(target: str, environment: Mapping[str, str], log: Path) -> Iterator[int]:
+def serving(target: str, environment: Mapping[str, str], log: Path) -> Iterator[Server]:
     """Serve a WSGI application on a free loopback port while the block runs, exactly as the hub serves the product."""
     port = free_port()
     environment = {**environment, "HOST": "127.0.0.1", "PORT": str(port), "WEB_CONCURRENCY": str(WORKERS), "WEB_THREADS": str(THREADS)}
     command = [target if word == "wsgi:application" else word for word in web_command(load(environment))]
     with running(command, environment, log) as process:
         wait_until_it_answers(port, process, log)
-        yield port
+        yield Server(port, process.pid)
 
 
 @contextlib.contextmanager
