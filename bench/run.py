@@ -149,9 +149,8 @@ class Run:
             found = [f"{measured.refused} requests were refused and {measured.broken} broke"] if measured.refused or measured.broken else []
         self.result.problems += [f"{where}: {problem}" for problem in found]
         if not is_warm_up:
-            self._say(
-                f"    {'tocsin' if made else 'floor':>6} {measured.rate:8,.0f}/s  p50 {measured.p50:6.1f} ms  p99 {measured.p99:6.1f} ms  cpu {measured.cpu:5.0f} µs"
-            )
+            times = f"p50 {measured.p50:6.1f} ms  p99 {measured.p99:6.1f} ms  cpu {measured.cpu:5.0f} µs"
+            self._say(f"    {'tocsin' if made else 'floor':>6} {measured.rate:8,.0f}/s  {times}")
         return measured
 
     def _storm(self, contestant: Contestant) -> None:
