@@ -23,12 +23,20 @@ from app.domain.plans import LATE_WITHIN, REPEAT_WINDOW, Outcome, Plan, PlannedE
 from app.models import Alert, Incident, Receipt, ReceiptEvent, TimelineEntry
 from app.models.base import UTCDateTime
 
-Connection = psycopg.Connection[Any]
+Cursor = psycopg.Cursor[Any]
 _ALERTS: Table = Alert.__table__  # type: ignore[assignment]  # declared as FromClause
 _INCIDENTS: Table = Incident.__table__  # type: ignore[assignment]
 _TIMELINE: Table = TimelineEntry.__table__  # type: ignore[assignment]
 _RECEIPTS: Table = Receipt.__table__  # type: ignore[assignment]
 _RECEIPT_EVENTS: Table = ReceiptEvent.__table__  # type: ignore[assignment]
+
+
+_CONSTANT = {
+    **{"a_state": "'firing'", "a_count": "1", "a_window_count": "1", "i_state": "'triggered'", "i_kind": "'alert'", "i_group_key": "NULL::text"},
+    **{"i_alert_count": "1", "i_escalation_round": "1", "i_escalation_step": "0", "i_escalation_repeat": "0", "t_actor_kind": "'source'"},
+    **{"r_verdict": "'accepted'", "r_error": "NULL::text", "r_event_count": "1", "r_repeats": "0"},
+}
+"""Columns that hold the same in every plain event: no parameter each."""
 
 
 def _cast(table: Table, column: str) -> str:
@@ -45,7 +53,7 @@ def _cast(table: Table, column: str) -> str:
 
 def _values(table: Table, prefix: str, columns: Iterable[str]) -> str:
     """Parameters with their types said: a bare one would be text inside INSERT … SELECT."""
-    return ", ".join(f"%({prefix}{column})s::{_cast(table, column)}" for column in columns)
+    return ", ".join(_CONSTANT.get(prefix + column) or f"%({prefix}{column})s::{_cast(table, column)}" for column in columns)
 
 
 _ALERT_COLUMNS = (
@@ -132,9 +140,9 @@ class _Statement:
         self.text = re.sub(r"%\((\w+)\)s", number, named)
         self._names = tuple(numbers)
 
-    def run(self, connection: Connection, values: Mapping[str, Any]) -> tuple[Any, ...] | None:
+    def run(self, cursor: Cursor, values: Mapping[str, Any]) -> tuple[Any, ...] | None:
         """Execute it; the row that came back, or None."""
-        return connection.execute(self.text, self.parameters(values)).fetchone()
+        return cursor.execute(self.text, self.parameters(values)).fetchone()
 
     def parameters(self, values: Mapping[str, Any]) -> list[Any]:
         """The values in the order of their numbers."""
@@ -150,59 +158,58 @@ class _Kind:
         self.undated = _Statement(_TRIGGER.format(late="") + ending)
         self.resolve = _Statement(_RESOLVE + ending)
 
-    def run(self, connection: Connection, plan: Plan, event: PlannedEvent) -> tuple[Any, ...] | None:
+    def run(self, cursor: Cursor, plan: Plan, event: PlannedEvent) -> tuple[Any, ...] | None:
         """Execute the one that an event needs."""
         if event.action is Action.RESOLVE:
-            return self.resolve.run(connection, _resolve_parameters(plan, event))
+            return self.resolve.run(cursor, _resolve_parameters(plan, event))
         statement = self.dated if event.occurred_at else self.undated
-        return statement.run(connection, _trigger_parameters(plan, event))
+        return statement.run(cursor, _trigger_parameters(plan, event))
 
 
 _SINGLE, _BATCHED = _Kind(_ALONE), _Kind(_IN_A_BATCH)
 _RECEIPT, _EVENT = _Statement(_BATCH_RECEIPT), _Statement(_BATCH_EVENT)
 
 
-def accept(connection: Connection, plan: Plan) -> list[Outcome] | None:
-    """Accept a plain plan on a connection in autocommit mode whose cursors number their parameters.
+def accept(cursor: Cursor, plan: Plan) -> list[Outcome] | None:
+    """Accept a plain plan by a cursor that numbers its parameters, on a connection in autocommit mode.
 
     None: nothing was stored, look closer.
     """
     event = plan.events[0]
     if len(plan.events) == 1 and not isinstance(event, Ignored):
-        row = _SINGLE.run(connection, plan, event)
+        row = _SINGLE.run(cursor, plan, event)
         return [outcome_of(event, row[0], row[1], Reason(row[2]))] if row else None
-    return _accept_batch(connection, plan)
+    return _accept_batch(cursor, plan)
 
 
-def _accept_batch(connection: Connection, plan: Plan) -> list[Outcome] | None:
+def _accept_batch(cursor: Cursor, plan: Plan) -> list[Outcome] | None:
     """All events in one transaction, in the order of their keys; all of them, or none."""
     outcomes: dict[int, Outcome] = {}
-    with connection.transaction():
+    with cursor.connection.transaction():
         for n, event in plan.in_lock_order():
             if isinstance(event, Ignored):
                 outcomes[n] = ignored(event)
                 continue
-            row = _BATCHED.run(connection, plan, event)
+            row = _BATCHED.run(cursor, plan, event)
             if row is None:
                 raise psycopg.Rollback
             outcomes[n] = outcome_of(event, row[0], row[1], Reason(row[2]), keep_body=row[3])
         ordered = [outcomes[n] for n in range(len(plan.events))]
-        _store_receipt(connection, plan, ordered)
+        _store_receipt(cursor, plan, ordered)
         return ordered
     return None
 
 
-def _store_receipt(connection: Connection, plan: Plan, outcomes: Sequence[Outcome]) -> None:
+def _store_receipt(cursor: Cursor, plan: Plan, outcomes: Sequence[Outcome]) -> None:
     row: dict[str, Any] = {}
     _put(row, "", rows.receipt(plan, outcomes))
-    (receipt_id,) = _RECEIPT.run(connection, row) or (None,)
+    (receipt_id,) = _RECEIPT.run(cursor, row) or (None,)
     events = []
     for n, outcome in enumerate(outcomes):
         values: dict[str, Any] = {"receipt_id": str(receipt_id)}
         _put(values, "", rows.receipt_event(n, outcome))
         events.append(_EVENT.parameters(values))
-    with connection.cursor() as cursor:
-        cursor.executemany(_EVENT.text, events)
+    cursor.executemany(_EVENT.text, events)
 
 
 def _trigger_parameters(plan: Plan, event: PlannedEvent) -> dict[str, Any]:
