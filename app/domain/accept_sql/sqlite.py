@@ -24,13 +24,16 @@ def config_version(cursor: sqlite3.Cursor) -> int:
 
 def accept(cursor: sqlite3.Cursor, plan: Plan) -> list[Outcome] | None:
     """Accept a plain plan within the writer's transaction.  None: nothing was stored, look closer."""
-    cursor.execute("SAVEPOINT plan")
-    outcomes = _apply_all(cursor, plan)
-    if outcomes is None:
-        cursor.execute("ROLLBACK TO plan")
+    if len(plan.events) == 1:
+        outcomes = _apply_all(cursor, plan)
     else:
+        cursor.execute("SAVEPOINT plan")
+        outcomes = _apply_all(cursor, plan)
+        if outcomes is None:
+            cursor.execute("ROLLBACK TO plan")
+        cursor.execute("RELEASE plan")
+    if outcomes is not None:
         _store_receipt(cursor, plan, outcomes)
-    cursor.execute("RELEASE plan")
     return outcomes
 
 
@@ -110,22 +113,23 @@ def _resolve(cursor: sqlite3.Cursor, plan: Plan, event: PlannedEvent) -> Outcome
     return outcome_of(event, alert_id, incident_id, Reason.RESOLVED)
 
 
-_INSERTS: dict[tuple[str, int], str] = {}
+_INSERTS: dict[tuple[str, ...], str] = {}
 
 
 def _insert(cursor: sqlite3.Cursor, table: str, row: Mapping[str, Any]) -> int:
-    statement = _INSERTS.get((table, len(row)))
+    shape = (table, *row)
+    statement = _INSERTS.get(shape)
     if statement is None:
-        names = ", ".join(row)
-        statement = f"INSERT INTO {table} ({names}) VALUES ({', '.join(':' + name for name in row)})"  # noqa: S608 - our own names
-        _INSERTS[(table, len(row))] = statement
-    cursor.execute(statement, {name: _for_sqlite(name, value) for name, value in row.items()})
+        statement = f"INSERT INTO {table} ({', '.join(row)}) VALUES ({', '.join('?' * len(row))})"  # noqa: S608 - our own names
+        _INSERTS[shape] = statement
+    cursor.execute(statement, [_for_sqlite(name, value) for name, value in row.items()])
     return cursor.lastrowid or 0
 
 
 def _for_sqlite(name: str, value: Any) -> Any:
-    if value is None:
-        return None
-    if name in JSON_COLUMNS:
-        return to_json(value)
-    return to_iso(value) if isinstance(value, datetime) else value
+    kind = type(value)
+    if kind is str and name != "custom_details":
+        return value
+    if kind is datetime:
+        return to_iso(value)
+    return to_json(value) if name in JSON_COLUMNS and value is not None else value
