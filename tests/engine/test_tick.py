@@ -139,6 +139,7 @@ def test_the_lag_of_what_is_due_is_kept(ticking: Tick) -> None:
 # --- who does it ----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("environment", [{"REDIS_URL": ""}])
 def test_without_redis_it_is_done_here(ticking: Tick, here: list[str]) -> None:
     due_incident()
     process("worker-a")
