@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 import psycopg
@@ -69,12 +69,12 @@ class _PostgreSQL:
         key = _key_of(plan)
         if key is None:
             return self._alone(plan)
-        return self._lines[hash(key) % LINES].take(Waiting(plan, key), self._carry)
+        return self._lines[hash(key) % LINES].take(_InLine(plan, key), self._carry)
 
     def _alone(self, plan: Plan) -> list[Outcome] | None:
         return transactions.retrying(lambda: self._once(plan))
 
-    def _carry(self, batch: list[Waiting]) -> None:
+    def _carry(self, batch: Sequence[Waiting]) -> None:
         """Commit triggers of one key together; when one of them breaks the transaction, each on its own."""
         if len(batch) > 1:
             try:
@@ -93,7 +93,7 @@ class _PostgreSQL:
             except Exception as error:  # noqa: BLE001 - the request that waits gets it
                 fail([waiting], error)
 
-    def _together(self, batch: list[Waiting]) -> None:
+    def _together(self, batch: Sequence[Waiting]) -> None:
         pooled = None
         try:
             pooled = self._engine.raw_connection()
@@ -155,6 +155,18 @@ def _key_of(plan: Plan) -> tuple[int, str] | None:
     return event.service.id, event.dedup_key
 
 
+class _InLine(Waiting):
+    """A trigger in a line: its thread sleeps until it has been carried, or is to carry."""
+
+    __slots__ = ("is_done", "wake")
+
+    def __init__(self, plan: Plan, key: tuple[int, str]) -> None:
+        super().__init__(plan, key)
+        self.is_done = False
+        self.wake = threading.Lock()
+        self.wake.acquire()
+
+
 class _Line:
     """Triggers that wait for each other here, where waiting costs nothing, and not for their row in the database.
 
@@ -162,19 +174,41 @@ class _Line:
     """
 
     def __init__(self) -> None:
-        self._turn = threading.Lock()
-        self._waiting: list[Waiting] = []
+        self._guard = threading.Lock()
+        self._is_busy = False
+        self._waiting: list[_InLine] = []
 
-    def take(self, own: Waiting, carry: Callable[[list[Waiting]], None]) -> list[Outcome] | None:
-        """Wait for the turn; by then another may have carried this one."""
-        self._waiting.append(own)
-        with self._turn:
-            if own in self._waiting:
-                batch = [waiting for waiting in self._waiting if waiting.key == own.key][:MAX_BATCH]
-                for waiting in batch:
-                    self._waiting.remove(waiting)
-                carry(batch)
+    def take(self, own: _InLine, carry: Callable[[Sequence[Waiting]], None]) -> list[Outcome] | None:
+        """Wait for the turn, or until another has carried this one."""
+        with self._guard:
+            waits = self._is_busy
+            self._is_busy = True
+            self._waiting.append(own)
+        if waits:
+            own.wake.acquire()
+        if not own.is_done:
+            self._carry(own, carry)
         return own.result()
+
+    def _carry(self, own: _InLine, carry: Callable[[Sequence[Waiting]], None]) -> None:
+        with self._guard:
+            batch = [waiting for waiting in self._waiting if waiting.key == own.key][:MAX_BATCH]
+            self._waiting = [waiting for waiting in self._waiting if waiting not in batch]
+        try:
+            carry(batch)
+        finally:
+            for waiting in batch:
+                waiting.is_done = True
+                if waiting is not own:
+                    waiting.wake.release()
+            self._pass_on()
+
+    def _pass_on(self) -> None:
+        """Give the turn to whoever has waited longest."""
+        with self._guard:
+            self._is_busy = bool(self._waiting)
+            if self._is_busy:
+                self._waiting[0].wake.release()
 
 
 def is_refused_data(error: Exception) -> bool:
